@@ -1,0 +1,138 @@
+// Package cli holds what all example programs do alike: flags, -h, -json, exit codes, and how errors look.
+//
+// Exit codes: 0 done, or nothing to say; 1 a finding or conflict that a person must settle; 2 could not run;
+// 130 interrupted. Reports go to stdout, everything else to stderr as "name: error: ...".
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+)
+
+// ErrFinding ends a program with exit code 1. Its report has said why already.
+var ErrFinding = errors.New("a person must settle this")
+
+// errUsage ends a program with exit code 2; what was wrong has been printed.
+var errUsage = errors.New("usage")
+
+// Call is one run of a program.
+type Call struct {
+	Name   string
+	Flags  *flag.FlagSet // -json is defined already
+	JSON   bool          // -json was given
+	Stdout io.Writer
+	Stderr io.Writer
+	args   []string
+}
+
+// Main runs a program and exits. usage is shown by -h; it ends with an example line. run defines its flags on c.Flags,
+// calls c.Parse, and returns nil, ErrFinding, or what kept it from running. Its context ends at the first SIGINT.
+func Main(name, usage string, run func(ctx context.Context, c *Call) error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	c := New(name, usage, os.Args[1:], os.Stdout, os.Stderr)
+	os.Exit(c.exit(ctx, run(ctx, c)))
+}
+
+// New makes a Call, for Main and for tests.
+func New(name, usage string, args []string, stdout, stderr io.Writer) *Call {
+	c := &Call{Name: name, Flags: flag.NewFlagSet(name, flag.ContinueOnError), Stdout: stdout, Stderr: stderr, args: args}
+	c.Flags.SetOutput(io.Discard)
+	c.Flags.BoolVar(&c.JSON, "json", false, "print one JSON object")
+	c.Flags.Usage = func() {
+		fmt.Fprintln(stdout, usage)
+		fmt.Fprintln(stdout, "\nflags:")
+		c.Flags.SetOutput(stdout)
+		c.Flags.PrintDefaults()
+	}
+	return c
+}
+
+// Parse reads the flags; between min and max arguments may follow them (max < 0: any number).
+func (c *Call) Parse(min, max int) error {
+	err := c.Flags.Parse(c.args)
+	switch n := c.Flags.NArg(); {
+	case errors.Is(err, flag.ErrHelp):
+		return err
+	case err != nil:
+		return c.Misused("%v", err)
+	case n < min:
+		return c.Misused("want %d arguments, have %d", min, n)
+	case max >= 0 && n > max:
+		return c.Misused("unexpected argument %q", c.Flags.Arg(max))
+	}
+	return nil
+}
+
+// Verb reads the word before the flags, "" when there is none, and then the flags, which no argument may follow.
+func (c *Call) Verb(verbs ...string) (string, error) {
+	verb := ""
+	if len(c.args) > 0 && !strings.HasPrefix(c.args[0], "-") {
+		verb, c.args = c.args[0], c.args[1:]
+		if !slices.Contains(verbs, verb) {
+			return "", c.Misused("no such verb %q: want %s", verb, strings.Join(verbs, ", "))
+		}
+	}
+	return verb, c.Parse(0, 0)
+}
+
+// Misused says what is wrong with the command line.
+func (c *Call) Misused(format string, a ...any) error {
+	fmt.Fprintf(c.Stderr, "%s: error: %s\n%s: hint: %s -h shows how\n", c.Name, fmt.Sprintf(format, a...), c.Name, c.Name)
+	return errUsage
+}
+
+// Report prints v to stdout: as one JSON object with -json, else as text.
+func (c *Call) Report(v any, text fmt.Stringer) error {
+	if !c.JSON {
+		_, err := fmt.Fprintln(c.Stdout, text)
+		return err
+	}
+	e := json.NewEncoder(c.Stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// Warn prints one line of warning to stderr.
+func (c *Call) Warn(format string, a ...any) {
+	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, fmt.Sprintf(format, a...))
+}
+
+// Hinted is an error with a word on what to do about it.
+type Hinted struct {
+	Err  error
+	Hint string
+}
+
+func (h *Hinted) Error() string { return h.Err.Error() }
+
+// Unwrap gives the error itself.
+func (h *Hinted) Unwrap() error { return h.Err }
+
+func (c *Call) exit(ctx context.Context, err error) int {
+	var hinted *Hinted
+	switch {
+	case err == nil, errors.Is(err, flag.ErrHelp):
+		return 0
+	case errors.Is(err, ErrFinding):
+		return 1
+	case errors.Is(err, errUsage):
+		return 2
+	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
+		fmt.Fprintf(c.Stderr, "%s: error: interrupted\n%s: hint: run the same command again to go on\n", c.Name, c.Name)
+		return 130
+	}
+	fmt.Fprintf(c.Stderr, "%s: error: %v\n", c.Name, err)
+	if errors.As(err, &hinted) {
+		fmt.Fprintf(c.Stderr, "%s: hint: %s\n", c.Name, hinted.Hint)
+	}
+	return 2
+}
