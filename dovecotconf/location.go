@@ -1,0 +1,87 @@
+package dovecotconf
+
+import (
+	"path"
+	"regexp"
+	"strings"
+)
+
+// location is where mail is kept, from mail_location (up to 2.3) or the mail_ settings of 2.4. Paths use the variables
+// of 2.4, so that both can be compared.
+type location struct {
+	driver, path, inbox, index, control string
+	at                                  string
+	set                                 bool
+}
+
+var oldPathVars = strings.NewReplacer("%u", "%{user}", "%n", "%{username}", "%d", "%{domain}", "%h", "%{home}", "%%", "%",
+	"%Lu", "%{user | lower}", "%Ln", "%{username | lower}", "%Ld", "%{domain | lower}")
+
+func plainPath(p string) string {
+	if rest, ok := strings.CutPrefix(p, "~"); ok {
+		p = "%{home}" + rest
+	}
+	return strings.TrimSuffix(p, "/")
+}
+
+func (c *Config) location() location {
+	if !c.v.old() {
+		return c.location24()
+	}
+	key := "mail_location"
+	v := c.Get("pop3", key)
+	if v.Value == "" && c.v.before(v11) {
+		v = c.Get("pop3", "default_mail_env")
+	}
+	loc := location{at: v.At, set: v.Value != ""}
+	driver, rest, ok := strings.Cut(v.Value, ":")
+	if !ok {
+		return loc
+	}
+	loc.driver = strings.ToLower(driver)
+	parts := strings.Split(rest, ":")
+	loc.path = plainPath(oldPathVars.Replace(parts[0]))
+	for _, p := range parts[1:] {
+		k, val, _ := strings.Cut(p, "=")
+		val = plainPath(oldPathVars.Replace(val))
+		switch k {
+		case "INBOX":
+			loc.inbox = val
+		case "INDEX":
+			loc.index = val
+		case "CONTROL":
+			loc.control = val
+		}
+	}
+	if loc.inbox == "" && loc.driver == "mbox" {
+		loc.inbox = path.Join(loc.path, "inbox")
+	}
+	return loc
+}
+
+func (c *Config) location24() location {
+	get := func(key string) string { return c.Get("pop3", key).Value }
+	v := c.Get("pop3", "mail_driver")
+	loc := location{driver: strings.ToLower(v.Value), at: v.At, set: v.Value != ""}
+	inDriver := func(key string) string {
+		if s := get(loc.driver + "/" + key); s != "" && get(key) == "" {
+			return plainPath(s)
+		}
+		return plainPath(get(key))
+	}
+	loc.path = inDriver("mail_path")
+	if p := c.Get("pop3", "mail_path"); p.At != atDefault {
+		loc.at = p.At
+	}
+	loc.inbox, loc.index, loc.control = inDriver("mail_inbox_path"), inDriver("mail_index_path"), inDriver("mail_control_path")
+	if loc.inbox == "" && loc.driver == "mbox" {
+		loc.inbox = path.Join(loc.path, "inbox")
+	}
+	return loc
+}
+
+// oldVariable is a letter variable of the old syntax, which 2.4 takes for text.
+var oldVariable = regexp.MustCompile(`%[0-9.]*[LUXMRTEHN]*[undhslrp]\b`)
+
+// leftover finds an old variable in a value of 2.4.
+func leftover(value string) string { return oldVariable.FindString(value) }

@@ -1,0 +1,5 @@
+//go:build !unix
+
+package mbox
+
+const openNonblock = 0

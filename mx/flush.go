@@ -1,0 +1,270 @@
+package mx
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// FlushOptions are the means of a Flush. nil and every zero value are usable.
+type FlushOptions struct {
+	Helo     string        // name given in EHLO; "" is the address literal of the connection
+	SMTPWait time.Duration // limit of the SMTP connection; 0 is 60 s
+
+	// Queue lists what the backup holds, such as PostfixQueue over the output of "postqueue -j" on that host. nil
+	// proves nothing: the result is then Unproven at best.
+	Queue func(ctx context.Context) ([]Queued, error)
+	Poll  time.Duration // pause between two looks at the queue; 0 is 2 s
+	Wait  time.Duration // how long the queue is watched; 0 is 5 min
+
+	// Dial opens the connection; nil is that of net.Dialer.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+}
+
+// Queued is one recipient of a message that waits on the backup.
+type Queued struct {
+	ID        string `json:"id"`        // of the message
+	Recipient string `json:"recipient"` // address
+	Reason    string `json:"reason"`    // why it was not delivered yet; may be empty
+}
+
+// FlushResult is the outcome of a Flush.
+type FlushResult struct {
+	Status Status   `json:"status"` // OK: the queue was seen empty. Fail: refused, or not drained. Unproven: asked, not seen. Unknown: no answer
+	Code   int      `json:"code"`   // reply to ETRN; 0 when there was none
+	Queued *int     `json:"queued"` // recipients of the domain that still wait; nil when not known
+	Detail string   `json:"detail"`
+	Left   []Queued `json:"left"` // those recipients, as far as the queue was seen; never nil
+}
+
+// Flush asks the backup, "host" or "host:port" (25 without), for the mail of the domain by ETRN (RFC 1985) and watches
+// the queue, where it can be seen, until it holds no recipient of the domain.
+//
+// A positive reply alone proves nothing: Postfix says "250 Queuing started" for a domain it never flushes and with the
+// primary still down, sendmail says it for any domain. The result is then Unproven, never OK. The error is about the
+// arguments or ctx.
+func Flush(ctx context.Context, backup, domain string, opt *FlushOptions) (*FlushResult, error) {
+	var o FlushOptions
+	if opt != nil {
+		o = *opt
+	}
+	domain, err := argument("domain", domain)
+	if err != nil {
+		return nil, err
+	}
+	address, err := endpoint(backup)
+	if err != nil {
+		return nil, err
+	}
+	common := &Options{Helo: o.Helo, SMTPWait: o.SMTPWait, Dial: o.Dial}
+	if err := checkNumbers(common); err != nil {
+		return nil, err
+	}
+	if err := checkNames(common, domain); err != nil {
+		return nil, err
+	}
+	if o.Poll < 0 || o.Wait < 0 {
+		return nil, fmt.Errorf("poll %s, wait %s: wanted 0 or more", o.Poll, o.Wait)
+	}
+	if common.Dial == nil {
+		common.Dial = (&net.Dialer{}).DialContext
+	}
+	r := &FlushResult{Left: []Queued{}}
+	etrn(ctx, common, address, show(domain), r)
+	if o.Queue != nil && ctx.Err() == nil {
+		drain(ctx, &o, domain, r)
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, fmt.Errorf("flush %s at %s: %w", show(domain), address, err)
+	}
+	return r, nil
+}
+
+// endpoint is the address to connect to; an IPv6 address needs brackets only with a port.
+func endpoint(backup string) (string, error) {
+	if a, ok := literal(backup); ok {
+		return net.JoinHostPort(a.String(), strconv.Itoa(smtpPort)), nil
+	}
+	host, port, err := net.SplitHostPort(backup)
+	if err != nil {
+		host, port = backup, strconv.Itoa(smtpPort)
+	}
+	if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+		return "", fmt.Errorf("backup %q: wanted host or host:port", backup)
+	}
+	if _, ok := literal(host); !ok {
+		if host, err = argument("backup", host); err != nil {
+			return "", err
+		}
+	}
+	return net.JoinHostPort(show(host), port), nil
+}
+
+// etrn holds the session and reads the reply.
+func etrn(ctx context.Context, o *Options, address, domain string, r *FlushResult) {
+	s, greeting, done, err := open(ctx, o, address, o.SMTPWait)
+	if err != nil {
+		r.Status, r.Detail = Unknown, "no answer: "+clean(err.Error())
+		return
+	}
+	defer done()
+	defer s.quit()
+	if !greeting.positive() {
+		r.Status, r.Detail = Unknown, "greeted with "+greeting.String()
+		return
+	}
+	hello, err := s.hello()
+	if err == nil && !hello.positive() {
+		err = errors.New("EHLO refused: " + hello.String())
+	}
+	var reply smtpReply
+	if err == nil {
+		reply, err = s.command("ETRN %s", domain)
+	}
+	if err != nil {
+		r.Status, r.Detail = Unknown, clean(err.Error())
+		return
+	}
+	r.Code = reply.code
+	meaning(reply, r)
+}
+
+// meaning reads the codes of RFC 1985 section 5.3, and those that servers add.
+func meaning(reply smtpReply, r *FlushResult) {
+	none := 0
+	r.Status = Fail
+	switch reply.code {
+	case 250, 252:
+		r.Status, r.Detail = Unproven, "delivery was started, says the server; the queue was not seen"
+	case 251:
+		r.Status, r.Queued, r.Detail = Unproven, &none, "no messages waiting, says the server; the queue was not seen"
+	case 253:
+		r.Status, r.Detail = Unproven, "delivery of pending messages was started, says the server; the queue was not seen"
+		if n, ok := pending(reply.text); ok {
+			r.Queued = &n
+		}
+	case 458:
+		r.Detail = "the server could not start delivery; ask again"
+	case 459:
+		r.Detail = "the server does not flush this domain: add it to fast_flush_domains (Postfix), or flush on that host"
+	case 500, 502:
+		r.Detail = "the server does not know ETRN; flush on that host"
+	case 501:
+		r.Detail = "the server does not understand the domain"
+	case 530:
+		r.Detail = "the server wants TLS or a login first; flush on that host"
+	case 554, 550, 553:
+		r.Detail = "the server does not allow ETRN from this address"
+	case 421:
+		r.Status, r.Detail = Unknown, "the server closes the connection; ask again"
+	default:
+		r.Detail = "unexpected reply"
+		if reply.transient() || reply.positive() {
+			r.Status = Unknown
+		}
+	}
+	r.Detail += ": " + reply.String()
+}
+
+// pending finds the number in "253 <n> pending messages for node <x> started", where an enhanced code may come first.
+func pending(text string) (int, bool) {
+	words := strings.Fields(text)
+	for i, w := range words {
+		if i+1 < len(words) && strings.EqualFold(words[i+1], "pending") {
+			n, err := strconv.Atoi(w)
+			return n, err == nil && n >= 0
+		}
+	}
+	return 0, false
+}
+
+// drain watches the queue until it holds nothing of the domain or the time is up.
+func drain(ctx context.Context, o *FlushOptions, domain string, r *FlushResult) {
+	poll, wait := o.Poll, o.Wait
+	if poll == 0 {
+		poll = 2 * time.Second
+	}
+	if wait == 0 {
+		wait = 5 * time.Minute
+	}
+	end := time.NewTimer(wait)
+	defer end.Stop()
+	tick := time.NewTicker(poll)
+	defer tick.Stop()
+	for {
+		all, err := o.Queue(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				r.Queued, r.Left = nil, []Queued{}
+				r.Detail = join(r.Detail, "the queue could not be seen: "+clean(err.Error()))
+			}
+			return
+		}
+		r.Left = r.Left[:0]
+		for _, q := range all {
+			if at := strings.LastIndexByte(q.Recipient, '@'); at >= 0 && absolute(q.Recipient[at+1:]) == domain {
+				r.Left = append(r.Left, q)
+			}
+		}
+		n := len(r.Left)
+		r.Queued = &n
+		if n == 0 {
+			r.Status, r.Detail = OK, join("the queue holds nothing of the domain", codeText(r.Code))
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-end.C:
+			r.Status, r.Detail = Fail, join(fmt.Sprintf("not drained: %s in the queue, the first: %s", count(n, "recipient"), clean(r.Left[0].Reason)), codeText(r.Code))
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func codeText(code int) string {
+	if code == 0 {
+		return "ETRN had no answer"
+	}
+	return fmt.Sprintf("ETRN was answered with %d", code)
+}
+
+// PostfixQueue reads the output of "postqueue -j" (postqueue(1)): one JSON object for each message, all queues included.
+// The error names the object that cannot be read; the recipients before it are returned.
+func PostfixQueue(src []byte) ([]Queued, error) {
+	var out []Queued
+	d := json.NewDecoder(bytes.NewReader(src))
+	for n := 1; ; n++ {
+		var m struct {
+			Queue      string `json:"queue_name"`
+			ID         string `json:"queue_id"`
+			Recipients []struct {
+				Address string `json:"address"`
+				Reason  string `json:"delay_reason"`
+			} `json:"recipients"`
+		}
+		switch err := d.Decode(&m); {
+		case errors.Is(err, io.EOF):
+			return out, nil
+		case err != nil:
+			return out, fmt.Errorf("postqueue -j: message %d: %w", n, err)
+		case m.ID == "":
+			return out, fmt.Errorf("postqueue -j: message %d: no queue_id", n)
+		}
+		for _, r := range m.Recipients {
+			reason := r.Reason
+			if m.Queue == "hold" {
+				reason = join("on hold", reason)
+			}
+			out = append(out, Queued{ID: m.ID, Recipient: r.Address, Reason: reason})
+		}
+	}
+}

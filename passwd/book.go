@@ -1,0 +1,219 @@
+package passwd
+
+import (
+	"fmt"
+	"io/fs"
+	"iter"
+	"slices"
+)
+
+// book is a table with its entries, User or Group, and the ways to find them.
+type book[E any] struct {
+	table
+	entries []E
+	at      []int // row of entries[i], ascending
+	byName  map[string]int
+	byID    map[uint32]int
+	hidden  []hidden
+	veiled  map[string]int // name -> first index in hidden
+	unfit   map[int]string // entries that must not be copied as they are, and why
+	key     func(*E) (name string, id uint32)
+}
+
+// hidden is an account or a group in a malformed line of which libc still takes the name and the ids.
+type hidden struct {
+	name     string
+	uid, gid uint32
+	row      int
+}
+
+// read loads src and finds the entries of its lines with entry.
+func (b *book[E]) read(name string, src []byte, entry func(row int, body string, whole bool) Kind) {
+	b.unfit, b.veiled = map[int]string{}, map[string]int{}
+	b.load(name, src, func(n int) {
+		b.entries, b.at = make([]E, 0, n), make([]int, 0, n)
+		b.byName, b.byID = make(map[string]int, n), make(map[uint32]int, n)
+	}, entry)
+}
+
+// hide notes what libc takes from a malformed line.
+func (b *book[E]) hide(h hidden) {
+	if _, ok := b.veiled[h.name]; !ok {
+		b.veiled[h.name] = len(b.hidden)
+	}
+	b.hidden = append(b.hidden, h)
+}
+
+// record notes the entry of a row and reports a name or an id that an earlier one has.
+func (b *book[E]) record(row int, e E, ids string) {
+	i := len(b.entries)
+	b.entries, b.at = append(b.entries, e), append(b.at, row)
+	name, id := b.key(&b.entries[i])
+	if first, dup := b.byName[name]; dup {
+		b.problem(row, Warning, "duplicate-name", "%s stands in line %d already, and that line counts", quote(name), b.at[first]+1)
+	} else {
+		b.byName[name] = i
+	}
+	first, dup := b.byID[id]
+	if !dup {
+		b.byID[id] = i
+		return
+	}
+	if other, _ := b.key(&b.entries[first]); other != name {
+		b.problem(row, Info, "duplicate-"+ids, "%s %d is also that of %s in line %d", ids, id, quote(other), b.at[first]+1)
+	}
+}
+
+func (b *book[E]) get(name string) (e E, ok bool) {
+	i, ok := b.byName[name]
+	if ok {
+		e = b.entries[i]
+	}
+	return e, ok
+}
+
+func (b *book[E]) getID(id uint32) (e E, ok bool) {
+	i, ok := b.byID[id]
+	if ok {
+		e = b.entries[i]
+	}
+	return e, ok
+}
+
+func (b *book[E]) all() iter.Seq[*E] {
+	return func(yield func(*E) bool) {
+		for i := range b.entries {
+			if !yield(&b.entries[i]) {
+				return
+			}
+		}
+	}
+}
+
+// vacant refuses a name that any line bears which libc sees, and a file that must not be written.
+func (b *book[E]) vacant(name string) error {
+	if err := b.writable(); err != nil {
+		return err
+	}
+	if b.taken(name) {
+		return fmt.Errorf("%s: %s: %w", b.name, quote(name), fs.ErrExist)
+	}
+	return nil
+}
+
+func (b *book[E]) taken(name string) bool {
+	_, ok := b.byName[name]
+	if !ok {
+		_, ok = b.veiled[name]
+	}
+	return ok
+}
+
+// find gives the index of the entry that an edit means.
+func (b *book[E]) find(name string) (int, error) {
+	if err := b.writable(); err != nil {
+		return 0, err
+	}
+	if i, ok := b.byName[name]; ok {
+		return i, nil
+	}
+	if i, ok := b.veiled[name]; ok {
+		return 0, fmt.Errorf("%s: line of %s: %w", b.place(b.hidden[i].row), quote(name), ErrMalformed)
+	}
+	return 0, fmt.Errorf("%s: %s: %w", b.name, quote(name), fs.ErrNotExist)
+}
+
+// put adds an entry whose line is text.
+func (b *book[E]) put(text string, e E) {
+	row := b.insert(text)
+	i, _ := slices.BinarySearch(b.at, row)
+	b.moveRows(i, row, 1)
+	appended := i == len(b.entries)
+	b.entries, b.at = slices.Insert(b.entries, i, e), slices.Insert(b.at, i, row)
+	if !appended {
+		b.reindex(i, 1)
+		return
+	}
+	name, id := b.key(&b.entries[i])
+	b.byName[name] = i
+	if _, dup := b.byID[id]; !dup {
+		b.byID[id] = i
+	}
+}
+
+// update changes the line of entry i and what it means.
+func (b *book[E]) update(i int, text string, e E) {
+	_, before := b.key(&b.entries[i])
+	b.replace(b.at[i], text)
+	b.entries[i] = e
+	if _, id := b.key(&b.entries[i]); id != before {
+		b.reindex(i, 0)
+	}
+}
+
+// drop removes the line of a name.
+func (b *book[E]) drop(name string) error {
+	i, err := b.find(name)
+	if err != nil {
+		return err
+	}
+	row := b.at[i]
+	b.remove(row)
+	b.entries, b.at = slices.Delete(b.entries, i, i+1), slices.Delete(b.at, i, i+1)
+	b.moveRows(i, row, -1)
+	delete(b.unfit, i)
+	b.reindex(i, -1)
+	return nil
+}
+
+// moveRows follows a line that came or went at row; i is the first entry behind it.
+func (b *book[E]) moveRows(i, row, by int) {
+	for j := i; j < len(b.at); j++ {
+		b.at[j] += by
+	}
+	for j := range b.hidden {
+		if b.hidden[j].row >= row {
+			b.hidden[j].row += by
+		}
+	}
+}
+
+// reindex builds the lookups anew after the entries from i on moved by that many places.
+func (b *book[E]) reindex(i, moved int) {
+	unfit := make(map[int]string, len(b.unfit))
+	for j, why := range b.unfit {
+		if j >= i {
+			j += moved
+		}
+		unfit[j] = why
+	}
+	b.unfit = unfit
+	clear(b.byName)
+	clear(b.byID)
+	for j := len(b.entries) - 1; j >= 0; j-- {
+		name, id := b.key(&b.entries[j])
+		b.byName[name], b.byID[id] = j, j
+	}
+}
+
+// clone is a copy that may be edited while the original stays.
+func (b *book[E]) clone() book[E] {
+	c := *b
+	c.rows = slices.Clone(b.rows)
+	c.entries, c.at = slices.Clone(b.entries), slices.Clone(b.at)
+	c.hidden = slices.Clone(b.hidden)
+	c.byName, c.byID, c.unfit = make(map[string]int, len(b.at)), make(map[uint32]int, len(b.at)), b.unfit
+	c.reindex(0, 0)
+	return c
+}
+
+// where is the position of the entry that a name means.
+func (b *book[E]) where(name string) string {
+	if i, ok := b.byName[name]; ok {
+		return b.place(b.at[i])
+	}
+	if i, ok := b.veiled[name]; ok {
+		return b.place(b.hidden[i].row)
+	}
+	return b.name
+}

@@ -1,0 +1,185 @@
+package passwd
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+func TestConflicts(t *testing.T) {
+	sub := func(h *Host, ranges string) *Host { h.SubUID = ParseSubID("etc/subuid", []byte(ranges)); return h }
+	add := func(h *Host, passwd, group string) *Host {
+		n := hostOf(string(h.Passwd.Bytes())+passwd, string(h.Group.Bytes())+group, "")
+		n.Defs = h.Defs
+		return n
+	}
+	cases := []struct {
+		name      string
+		old, new  *Host
+		opt       *Options
+		conflicts []string
+		warnings  []string
+		moves     []string
+	}{
+		{name: "same ids and home are present", old: withUsers(true, "dave:1002"), new: withUsers(false, "dave:1002"), moves: []string{"dave 1002->1002"}},
+		{name: "another person of that name", old: withUsers(true, "al:500"), new: withUsers(false, "al:1000"), conflicts: []string{"same-name-different-uid al"}},
+		{name: "keep maps to the target's", old: withUsers(true, "al:500"), new: withUsers(false, "al:1000"), opt: &Options{OnConflict: Keep}, moves: []string{"al 500->1000"}},
+		{name: "rename", old: withUsers(true, "al:500"), new: withUsers(false, "al:1000"), opt: &Options{OnConflict: Rename}, moves: []string{"al-2 500->1001"}},
+		{name: "the same person by proof", old: withUsers(true, "al:500"), new: withUsers(false, "al:1000"),
+			opt: &Options{SamePerson: func(a, b string) bool { return a == "al" && b == "al" }}, moves: []string{"al 500->1000"}},
+		{name: "another home", old: withUsers(true, "al:1000"), new: hostOf(newSystem+"al:x:1000:1000::/srv/al:/bin/sh\n", newGroups+"al:x:1000:\n", newDefs),
+			conflicts: []string{"same-name-different-home al"}},
+		{name: "a slash more is the same home", old: withUsers(true, "al:1000"), new: hostOf(newSystem+"al:x:1000:1000::/home/al/:/bin/sh\n", newGroups+"al:x:1000:\n", newDefs),
+			moves: []string{"al 1000->1000"}},
+		{name: "a system account of that name", old: withUsers(true, "backup:500"), new: withUsers(false), conflicts: []string{"same-name-system backup"}},
+		{name: "which keep does not touch", old: withUsers(true, "backup:500"), new: withUsers(false), opt: &Options{OnConflict: Keep}, conflicts: []string{"same-name-system backup"}},
+		{name: "and rename solves", old: withUsers(true, "backup:500"), new: withUsers(false), opt: &Options{OnConflict: Rename}, moves: []string{"backup-2 500->1000"}},
+		{name: "a malformed line of that name", old: withUsers(true, "al:500"), new: add(withUsers(false), "al:x:1000:1000\n", ""), conflicts: []string{"malformed-target al"}, warnings: []string{"field-count"}},
+		{name: "malformed lines use their ids", old: withUsers(true, "al:500"), new: add(withUsers(false), "o:x:1000:1001\n", "o:x:1002:a:b\n"),
+			warnings: []string{"field-count", "field-count"}, moves: []string{"al 500->1003"}},
+		{name: "uids that are gids are not free", old: withUsers(true, "al:1000"), new: add(withUsers(false), "", "team:x:1000:\n"), moves: []string{"al 1000->1001"}},
+		{name: "subordinate ids are not free", old: hostOf(oldSystem+"al:x:108472:500:::\n", oldGroups+"al:x:500:\n", "UID_MIN 500\nUID_MAX 200000\n"),
+			new: sub(hostOf(newSystem, newGroups, "UID_MIN 1000\nUID_MAX 200000\n"), "x:100000:65536\n"), moves: []string{"al 108472->165536 gid 500->57564"}},
+		{name: "ids of containers and dynamic users are not free", old: hostOf(oldSystem+"al:x:61200:500:::\n", oldGroups+"al:x:500:\n", "UID_MIN 500\nUID_MAX 70000\n"),
+			new: hostOf(newSystem, newGroups, "UID_MIN 1000\nUID_MAX 70000\n"), moves: []string{"al 61200->65536 gid 500->4836"}},
+		{name: "no room", old: withUsers(true, "al:500", "bo:501"), new: hostOf(newSystem+"x:x:1000:1000:::\n", newGroups+"x:x:1000:\n", "UID_MIN 1000\nUID_MAX 1001\nGID_MIN 1000\nGID_MAX 1001\n"),
+			conflicts: []string{"uid-taken bo"}, moves: []string{"al 500->1001"}},
+		{name: "two names of one uid stay together", old: hostOf(oldSystem+"al:x:500:500::/home/al:/bin/sh\nal2:x:500:500::/home/al:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs),
+			new: withUsers(false, "z:1000"), moves: []string{"al 500->1001", "al2 500->1001"}},
+		{name: "also when one is there", old: hostOf(oldSystem+"al:x:500:500::/home/al:/bin/sh\nal2:x:500:500::/home/al:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs),
+			new: withUsers(false, "al:1007"), opt: &Options{UIDs: map[string]uint32{"al": 1007}}, moves: []string{"al 500->1007", "al2 500->1007"}},
+		{name: "but not when both are, apart", old: hostOf(oldSystem+"al:x:500:500::/home/al:/bin/sh\nal2:x:500:500::/home/al:/bin/sh\nal3:x:500:500::/home/al:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs),
+			new: withUsers(false, "al:1007", "al2:1008"), opt: &Options{OnConflict: Keep}, conflicts: []string{"alias-pair al2"}, moves: []string{"al 500->1007", "al3 500->1007"}},
+		{name: "case twin of the target", old: withUsers(true, "Al:500"), new: withUsers(false, "al:1000"), conflicts: []string{"case-twin Al"}},
+		{name: "case twins of the old host", old: withUsers(true, "Al:500", "al:501"), new: withUsers(false), warnings: []string{"case-twin al"}, moves: []string{"Al 500->1000", "al 501->1001"}},
+		{name: "home of another", old: hostOf(oldSystem+"al:x:500:500::/home/bo:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs), new: withUsers(false, "bo:1000"), conflicts: []string{"home-collision al"}},
+		{name: "home in that of another", old: hostOf(oldSystem+"al:x:500:500::/home/bo/al/:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs), new: withUsers(false, "bo:1000"), conflicts: []string{"home-collision al"}},
+		{name: "home around that of another", old: hostOf(oldSystem+"al:x:500:500::/home/deep:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs),
+			new: hostOf(newSystem+"bo:x:1000:1000::/home/deep/er/bo:/bin/sh\n", newGroups+"bo:x:1000:\n", newDefs), conflicts: []string{"home-collision al"}},
+		{name: "home in that of one who stays", old: hostOf(oldSystem+"al:x:500:100::/home/bo/al:/bin/sh\nbo:x:501:100::/home/bo:/bin/sh\n", oldGroups, oldDefs), new: withUsers(false),
+			opt: &Options{Exclude: []string{"bo"}}, conflicts: []string{"home-collision al"}},
+		{name: "one home for two", old: hostOf(oldSystem+"al:x:500:100::/home/x:/bin/sh\nbo:x:501:100::/home/x/:/bin/sh\n", oldGroups, oldDefs), new: withUsers(false),
+			warnings: []string{"home-shared bo"}, moves: []string{"al 500->1000 gid 100->100", "bo 501->1001 gid 100->100"}},
+		{name: "home that is no path", old: hostOf(oldSystem+"al:x:500:100::home/al:/bin/sh\nbo:x:501:100::/home/../bo:/bin/sh\n", oldGroups, oldDefs), new: withUsers(false), conflicts: []string{"home-invalid al", "home-invalid bo"}},
+		{name: "no home at all", old: hostOf(oldSystem+"al:x:500:100:::/bin/bash\nbo:x:501:100::/dev/null:/bin/bash\n", oldGroups, oldDefs), new: withUsers(false), moves: []string{"al 500->1000 gid 100->100", "bo 501->1001 gid 100->100"}},
+		{name: "bad names", old: hostOf(oldSystem+"a/b:x:500:100::/home/a:/bin/bash\na b:x:501:100::/home/b:/bin/bash\n"+strings.Repeat("n", 33)+":x:502:100::/home/n:/bin/bash\n", oldGroups, oldDefs), new: withUsers(false),
+			conflicts: []string{"name-invalid a/b", "name-invalid a b", "name-invalid " + strings.Repeat("n", 33)}},
+		{name: "odd names", old: hostOf(oldSystem+"1234:x:500:100::/home/a:/bin/bash\na@b:x:501:100::/home/b:/bin/bash\nJ.Doe:x:502:100::/home/j:/bin/bash\n", oldGroups, oldDefs), new: withUsers(false),
+			warnings: []string{"name-odd 1234", "name-odd a@b"}, moves: []string{"1234 500->1000 gid 100->100", "a@b 501->1001 gid 100->100", "J.Doe 502->1002 gid 100->100"}},
+		{name: "dangling primary group", old: hostOf(oldSystem+"al:x:500:777:::\n", oldGroups, oldDefs), new: withUsers(false), conflicts: []string{"dangling-primary-group al"}},
+		{name: "aliases of root, logins below and above", old: hostOf("root:x:0:0::/root:/bin/bash\ntoor:x:0:0::/root:/bin/bash\nold:x:400:100::/home/old:/bin/bash\nfar:x:70000:100::/home/far:/bin/bash\nrtkit:x:499:100::/proc:/sbin/nologin\n", oldGroups, oldDefs),
+			new: withUsers(false), warnings: []string{"uid-0 toor", "below-uid-min old", "above-uid-max far"}},
+		{name: "probable service", old: hostOf(oldSystem+"cpanel:x:32001:100::/var/cpanel/userhomes/cpanel:/sbin/nologin\n", oldGroups, oldDefs), new: add(withUsers(false), "x:x:40:40:::/sbin/nologin\n", ""),
+			warnings: []string{"probable-service cpanel"}, moves: []string{"cpanel 32001->32001 gid 100->100"}},
+		{name: "unfit lines stay behind", old: add(withUsers(true), " al:x:500:100:::\nbo:x:+501:100:::\ncy:x:502:100:a\tb::\ndi:x:503:100:::/s:x\n", ""), new: withUsers(false),
+			warnings: []string{"leading-space", "number-form", "control", "field-count", "malformed al", "malformed bo", "malformed cy"}},
+		{name: "nul in the target", old: withUsers(true, "al:500"), new: add(withUsers(false), "x\x00\n", ""), conflicts: []string{"value al"}, warnings: []string{"nul", "field-count"}},
+		{name: "too long to write", old: add(withUsers(true), "al:x:500:100:"+strings.Repeat("g", 33000)+":/home/al:/bin/bash\n", ""), new: withUsers(false), conflicts: []string{"value al"}, warnings: []string{"too-long"}},
+	}
+	for _, c := range cases {
+		t.Run(c.name, func(t *testing.T) {
+			p := Merge(c.old, c.new, c.opt)
+			require.Equal(t, c.conflicts, kinds(p.Conflicts), p.Conflicts)
+			var warnings []string
+			for _, w := range p.Warnings {
+				if w.Kind != "shell" && w.Kind != "group-missing" {
+					warnings = append(warnings, strings.TrimSpace(w.Kind+" "+w.Name))
+				}
+			}
+			require.Equal(t, c.warnings, warnings, p.Warnings)
+			require.Equal(t, c.moves, moves(p))
+			if len(p.Conflicts) == 0 {
+				require.NoError(t, p.selfCheck())
+			}
+		})
+	}
+}
+
+func TestSystemHomesAreNeverCopied(t *testing.T) {
+	for _, home := range []string{"/", "/root", "/etc", "/usr", "/var", "/bin", "//", "/etc/", "/home", "/home/.", "/var/mail", "/usr/local/bin", "/proc/self", "/etc/mail", "/dev/shm/x"} {
+		old := hostOf(oldSystem+"al:x:500:100::"+home+":/bin/bash\n", oldGroups, oldDefs)
+		for _, s := range []Strategy{Stop, Keep, Rename} {
+			p := Merge(old, withUsers(false), &Options{OnConflict: s})
+			require.Equal(t, []string{"home-system al"}, kinds(p.Conflicts), home)
+		}
+	}
+}
+
+func TestRenameTakesTheHomeAlong(t *testing.T) {
+	old := hostOf(oldSystem+"al:x:500:500::/home/al/:/bin/bash\nbo:x:501:501::/home/b:/bin/bash\n", oldGroups+"al:x:500:\nbo:x:501:\n", oldDefs)
+	new := withUsers(false, "al:1000", "bo:1001", "bo-2:1002")
+	opt := &Options{OnConflict: Rename}
+	p := Merge(old, new, opt)
+	require.Empty(t, p.Conflicts)
+	require.Equal(t, UserChange{"al", "al-2", 500, 1003, 500, 1003, "/home/al", "/home/al-2", ActionRenumber, `renamed: the target has another "al"`}, p.Users[0])
+	require.Equal(t, UserChange{"bo", "bo-3", 501, 1004, 501, 1004, "/home/b", "/home/b-3", ActionRenumber, `renamed: the target has another "bo"`}, p.Users[1])
+	after := result(new, p)
+	_, ok := after.Group.Lookup("al-2")
+	require.True(t, ok)
+	u, _ := after.Passwd.Lookup("al-2")
+	require.Equal(t, "/home/al-2", u.Home)
+
+	opt.UIDs = map[string]uint32{"al": 1003, "bo": 1004}
+	again := Merge(old, after, opt)
+	require.Empty(t, again.Conflicts)
+	require.Empty(t, again.Changed)
+	require.Equal(t, []string{"al-2 500->1003", "bo-3 501->1004"}, moves(again))
+}
+
+func TestSelection(t *testing.T) {
+	old := withUsers(true, "al:500", "bo:501", "cy:502")
+	p := Merge(old, withUsers(false), &Options{Include: []string{"al", "502"}, Exclude: []string{"cy", "zoe"}})
+	require.Empty(t, p.Conflicts)
+	require.Equal(t, []string{"al 500->1000"}, moves(p))
+	require.Equal(t, []string{"no-such-user zoe"}, kinds(p.Warnings))
+	require.Equal(t, ActionSkip, p.Users[1].Action)
+	require.Equal(t, "not chosen", p.Users[1].Reason)
+	require.Equal(t, "excluded", p.Users[2].Reason)
+	p = Merge(old, withUsers(false), &Options{Include: []string{"mail", "nfsnobody", "zoe"}})
+	require.Equal(t, []string{"not-a-person mail", "not-a-person nfsnobody", "no-such-user zoe"}, kinds(p.Conflicts))
+	require.Empty(t, moves(p))
+}
+
+func TestRanges(t *testing.T) {
+	passwd := oldSystem + "al:x:500:100::/home/al:/bin/bash\n"
+	for _, c := range []struct {
+		name, passwd, defs string
+		min                uint32
+		warnings           []string
+	}{
+		{"set", passwd, "UID_MIN 500\n", 500, nil},
+		{"octal", passwd, "UID_MIN 0764\n", 500, nil},
+		{"absent, somebody lives at 500", passwd, "", 500, []string{"uid-min UID_MIN"}},
+		{"absent, nobody does", oldSystem, "# none\n", 1000, []string{"uid-min UID_MIN"}},
+		{"absent, but a newer file", passwd, "SYS_UID_MAX 999\n", 1000, []string{"uid-min UID_MIN"}},
+		{"no number", passwd, "UID_MIN many\n", 500, []string{"uid-min UID_MIN"}},
+		{"too low", oldSystem, "UID_MIN 1\n", 1000, []string{"uid-min UID_MIN"}},
+		{"upside down", oldSystem, "UID_MIN 1000\nUID_MAX 999\n", 1000, []string{"uid-max UID_MAX"}},
+	} {
+		h := hostOf(c.passwd, oldGroups, c.defs)
+		m := &merger{old: h, new: withUsers(false), plan: &Plan{}}
+		m.readRanges()
+		require.Equal(t, c.min, m.oldUIDs.min, c.name)
+		require.Equal(t, uint32(60000), m.oldUIDs.max, c.name)
+		require.Equal(t, c.warnings, kinds(m.plan.Warnings), c.name)
+		for _, w := range m.plan.Warnings {
+			require.Contains(t, w.Detail, "is used", c.name)
+		}
+	}
+}
+
+func TestShellOfAPerson(t *testing.T) {
+	old := hostOf(oldSystem+"al:x:500:100::/home/al:/bin/tcsh\nbo:x:501:100::/home/bo:/bin/bash\n", oldGroups, oldDefs)
+	new := withUsers(false)
+	new.Shells = []string{"/bin/sh", "/bin/bash", "/usr/bin/tcsh"}
+	p := Merge(old, new, nil)
+	require.Equal(t, []string{"shell al"}, kinds(p.Warnings))
+	require.Contains(t, p.Warnings[0].Detail, `"/usr/bin/tcsh"`)
+	u, _ := result(new, p).Passwd.Lookup("al")
+	require.Equal(t, "/bin/tcsh", u.Shell)
+	p = Merge(old, new, &Options{Shells: map[string]string{"/bin/tcsh": "/usr/bin/tcsh"}})
+	require.Empty(t, p.Warnings)
+	u, _ = result(new, p).Passwd.Lookup("al")
+	require.Equal(t, "/usr/bin/tcsh", u.Shell)
+}

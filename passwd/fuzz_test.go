@@ -1,0 +1,186 @@
+package passwd
+
+import (
+	"bytes"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/mailmove/mailmove/internal/lines"
+	"github.com/stretchr/testify/require"
+)
+
+// FuzzParse holds the laws of passwd: identity, an edit that changes nothing, put and get, locality.
+func FuzzParse(f *testing.F) {
+	for _, c := range parseCases {
+		f.Add([]byte(c.src), "alice", uint32(1000), "g", "/h", "/s")
+	}
+	f.Add([]byte(newSystem), "root", uint32(0), "a:b", "", "\r")
+	f.Fuzz(func(t *testing.T, src []byte, name string, id uint32, gecos, home, shell string) {
+		file := Parse("p", src)
+		require.Equal(t, string(src), string(file.Bytes()))
+		u := User{name, id, id, gecos, home, shell}
+		err := file.Add(u)
+		if err == nil {
+			requireOneMore(t, src, file.Bytes())
+			requireGet(t, file, u)
+		} else {
+			require.Equal(t, string(src), string(file.Bytes()), "a refused edit changes nothing")
+		}
+		for old := range Parse("p", src).Users() {
+			edited := Parse("p", src)
+			if first, _ := edited.Lookup(old.Name); first != *old {
+				continue
+			}
+			if edited.Set(*old) == nil {
+				require.Equal(t, string(src), string(edited.Bytes()))
+			}
+			u := User{old.Name, id, id, gecos, home, shell}
+			if edited.Set(u) == nil {
+				requireOneChanged(t, src, edited.Bytes())
+				requireGet(t, edited, u)
+			}
+			if edited.Remove(old.Name) == nil {
+				requireSame(t, edited, Parse("p", edited.Bytes()))
+			}
+		}
+	})
+}
+
+func requireGet(t *testing.T, f *File, u User) {
+	again := Parse("p", f.Bytes())
+	got, ok := again.Lookup(u.Name)
+	require.True(t, ok)
+	require.Equal(t, u, got)
+	requireSame(t, f, again)
+}
+
+// texts are the lines without the newline that an edit may add to the last one.
+func texts(src []byte) []string {
+	var out []string
+	for _, l := range lines.Split(src) {
+		s := string(l.Text)
+		if len(l.EOL) == 2 {
+			s += "\r" // as a last line without newline has it in its text
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+func requireOneMore(t *testing.T, before, after []byte) {
+	a, b := texts(before), texts(after)
+	require.Len(t, b, len(a)+1)
+	i := 0
+	for i < len(a) && a[i] == b[i] {
+		i++
+	}
+	require.True(t, slices.Equal(a[i:], b[i+1:]), "%q %q", a, b)
+}
+
+func requireOneChanged(t *testing.T, before, after []byte) {
+	a, b := texts(before), texts(after)
+	require.Len(t, b, len(a))
+	n := 0
+	for i := range a {
+		if a[i] != b[i] {
+			n++
+		}
+	}
+	require.LessOrEqual(t, n, 1)
+}
+
+// FuzzGroup holds the laws of group.
+func FuzzGroup(f *testing.F) {
+	for _, c := range groupCases {
+		f.Add([]byte(c.src), "g", uint32(5), "u")
+	}
+	f.Fuzz(func(t *testing.T, src []byte, name string, gid uint32, member string) {
+		file := ParseGroup("g", src)
+		require.Equal(t, string(src), string(file.Bytes()))
+		if added, err := file.AddMember(name, member); err == nil && len(added) > 0 {
+			requireOneChanged(t, src, file.Bytes())
+			g, ok := ParseGroup("g", file.Bytes()).Lookup(name)
+			require.True(t, ok)
+			require.Equal(t, member, g.Members[len(g.Members)-1])
+			require.NoError(t, keeps(edit{"etc/group", src, file.Bytes()}, true))
+		}
+		file = ParseGroup("g", src)
+		g := Group{name, gid, []string{member}}
+		if file.Add(g) == nil {
+			requireOneMore(t, src, file.Bytes())
+			got, ok := ParseGroup("g", file.Bytes()).Lookup(name)
+			require.True(t, ok)
+			require.Equal(t, g, got)
+		}
+		file = ParseGroup("g", src)
+		if file.Set(g) == nil {
+			got, _ := ParseGroup("g", file.Bytes()).Lookup(name)
+			require.Equal(t, g, got)
+		}
+	})
+}
+
+// FuzzSmall parses the lesser files.
+func FuzzSmall(f *testing.F) {
+	f.Add([]byte(oldDefs))
+	f.Add([]byte("alice:100000:65536\n1000:165536:65536\n"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		s := ParseSubID("s", src)
+		require.Equal(t, string(src), string(s.Bytes()))
+		for r := range s.Ranges() {
+			require.LessOrEqual(t, r.end(), uint64(1<<32))
+		}
+		d := ParseDefs("d", src)
+		r := d.people("UID_MIN", "UID_MAX", 1000, false, func(_, _, _ string) {})
+		require.LessOrEqual(t, r.min, r.max)
+		for _, shell := range ParseShells(src) {
+			require.True(t, strings.HasPrefix(shell, "/"))
+		}
+	})
+}
+
+// FuzzMerge merges any two hosts: it does not panic, what it writes re-parses, gives no id twice and loses no line,
+// and a second merge that knows the ids of the first has nothing to do.
+func FuzzMerge(f *testing.F) {
+	f.Add([]byte(oldSystem+"alice:x:500:500::/home/alice:/bin/sh\n"), []byte(oldGroups+"alice:x:500:\nteam:x:600:alice,bob\n"), []byte(newSystem), []byte(newGroups), uint8(0))
+	f.Add([]byte("a:x:500:500::/a:\nb:x:500:501:::\nA:x:1000:500:::\n"), []byte("a:x:500:\nb:x:501:a\n"), []byte("a:x:1000:1000:::\n+:::::\n"), []byte("a:x:1000:b\n"), uint8(2))
+	for _, c := range parseCases {
+		f.Add([]byte(c.src), []byte("a:x:1000:\n"), []byte(newSystem), []byte(newGroups), uint8(1))
+	}
+	f.Fuzz(func(t *testing.T, op, og, np, ng []byte, how uint8) {
+		old, new := hostOf(string(op), string(og), oldDefs), hostOf(string(np), string(ng), newDefs)
+		opt := &Options{OnConflict: []Strategy{Stop, Keep, Rename}[how%3]}
+		p := Merge(old, new, opt)
+		require.NotEmpty(t, p.String())
+		if len(p.Conflicts) > 0 {
+			return
+		}
+		require.NoError(t, p.selfCheck())
+		after := result(new, p)
+		for u := range p.Migrated() {
+			if u.Action == ActionPresent {
+				continue
+			}
+			require.False(t, bytes.Contains(np, []byte("\x00")))
+			if other, there := new.Passwd.LookupID(u.ToUID); there {
+				alias := false
+				for v := range p.Migrated() {
+					alias = alias || v.Action == ActionPresent && v.FromUID == u.FromUID && v.To == other.Name
+				}
+				require.True(t, alias, "uid %d is that of %q", u.ToUID, other.Name)
+			}
+			require.Equal(t, u.ToUID, p.UIDMap[u.FromUID])
+			require.Equal(t, u.ToGID, p.GIDMap[u.FromGID])
+		}
+		opt.UIDs, opt.GIDs = map[string]uint32{}, map[string]uint32{}
+		for u := range p.Migrated() {
+			opt.UIDs[u.Name] = u.ToUID
+		}
+		for _, g := range p.Groups {
+			opt.GIDs[g.Name] = g.ToGID
+		}
+		again := Merge(old, after, opt)
+		require.Empty(t, again.Changed, "%v", again.Conflicts)
+	})
+}

@@ -1,0 +1,229 @@
+package passwd
+
+import (
+	"path"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// match looks for the person on the target, and settles what happens when the name belongs to somebody else.
+func (m *merger) match(p *person) {
+	p.home = path.Clean(p.Home)
+	if homeless(p.Home) {
+		p.home = ""
+	}
+	p.toHome = p.home
+	t, there := m.new.Passwd.Lookup(p.Name)
+	if there && m.same(p, &t) {
+		m.present(p, &t)
+		return
+	}
+	if !there && !m.new.Passwd.taken(p.Name) {
+		return
+	}
+	if e, ok := m.earlier(p); ok {
+		m.present(p, &e)
+		return
+	}
+	if m.opt.OnConflict == Rename {
+		m.rename(p)
+		return
+	}
+	at := m.new.Passwd.where(p.Name)
+	switch {
+	case !there:
+		m.block(p, "malformed-target", "the target has that name in a malformed line, %s", at)
+	case !m.newUIDs.has(t.UID) || nobody(t.Name, t.UID):
+		m.block(p, "same-name-system", "the name is that of an account of the target's system, uid %d, %s", t.UID, at)
+	case m.opt.OnConflict == Keep:
+		m.present(p, &t)
+		p.reason = "the target's account of that name stands"
+	case t.UID != p.UID:
+		m.block(p, "same-name-different-uid", "uid %d here, uid %d on the target, %s", p.UID, t.UID, at)
+	case t.GID != p.GID:
+		m.block(p, "same-name-different-gid", "gid %d here, gid %d on the target, %s", p.GID, t.GID, at)
+	default:
+		m.block(p, "same-name-different-home", "home %s here, %s on the target, %s", quote(p.Home), quote(t.Home), at)
+	}
+}
+
+func (m *merger) present(p *person, t *User) {
+	p.target, p.to, p.uid, p.gid = t, t.Name, t.UID, t.GID
+	if p.home != "" && !homeless(t.Home) {
+		p.toHome = path.Clean(t.Home)
+	} else {
+		p.home, p.toHome = "", ""
+	}
+}
+
+// same tells whether t is the person p: by record, by the caller's word, or because ids and home are the same.
+func (m *merger) same(p *person, t *User) bool {
+	if m.known(p, t) {
+		return true
+	}
+	if p.UID != t.UID || path.Clean(p.Home) != path.Clean(t.Home) {
+		return false
+	}
+	if p.GID == t.GID {
+		return true
+	}
+	a, okA := m.old.Group.LookupID(p.GID)
+	b, okB := m.new.Group.LookupID(t.GID)
+	return okA && okB && (a.Name == b.Name || sameRole(groupRoles, a.Name, b.Name))
+}
+
+func (m *merger) known(p *person, t *User) bool {
+	if uid, ok := m.opt.UIDs[p.Name]; ok && uid == t.UID {
+		return true
+	}
+	return m.opt.SamePerson != nil && m.newUIDs.has(t.UID) && m.opt.SamePerson(p.Name, t.Name)
+}
+
+// earlier finds the account that an earlier run made of the person under a new name.
+func (m *merger) earlier(p *person) (User, bool) {
+	for n := 2; ; n++ {
+		t, ok := m.new.Passwd.Lookup(numbered(p.Name, n))
+		if !ok || m.known(p, &t) {
+			return t, ok
+		}
+	}
+}
+
+// numbered makes alice-2 of alice, within the 32 bytes that useradd(8) allows.
+func numbered(name string, n int) string {
+	end := "-" + strconv.Itoa(n)
+	return name[:min(len(name), 32-len(end))] + end
+}
+
+// freeName is the first of NAME-2, NAME-3 ... that neither host uses.
+func (m *merger) freeName(name string) string {
+	for n := 2; ; n++ {
+		s := numbered(name, n)
+		if !m.claimed[s] && !m.old.Passwd.taken(s) && !m.old.Group.taken(s) && !m.new.Passwd.taken(s) && !m.new.Group.taken(s) {
+			m.claimed[s] = true
+			return s
+		}
+	}
+}
+
+func (m *merger) rename(p *person) {
+	p.to = m.freeName(p.Name)
+	p.reason = "renamed: the target has another " + quote(p.Name)
+	if p.home == "" {
+		return
+	}
+	if path.Base(p.home) == p.Name {
+		p.toHome = path.Join(path.Dir(p.home), p.to)
+	} else {
+		p.toHome = p.home + p.to[strings.LastIndexByte(p.to, '-'):]
+	}
+}
+
+// checkPeople looks at names, lengths, shells and GECOS of those who come.
+func (m *merger) checkPeople() {
+	folded := map[string]*User{}
+	for t := range m.new.Passwd.Users() {
+		folded[strings.ToLower(t.Name)] = t
+	}
+	came := map[string]bool{} // accounts of the target that are people of the old host
+	for _, p := range m.people {
+		if p.target != nil {
+			came[p.target.Name] = true
+		}
+	}
+	first := map[string]*person{}
+	for _, p := range m.people {
+		low := strings.ToLower(p.to)
+		if other := first[low]; other == nil {
+			first[low] = p
+		} else {
+			m.warn("case-twin", p.Name, p.at, "differs from %s in case alone; clients and mail boxes may take them for one", quote(other.Name))
+		}
+		if !p.joins() {
+			continue
+		}
+		if t := folded[low]; t != nil && t.Name != p.to && !came[t.Name] {
+			if m.opt.OnConflict == Rename {
+				m.rename(p)
+			} else {
+				m.block(p, "case-twin", "differs from %s of the target in case alone, %s", quote(t.Name), m.new.Passwd.where(t.Name))
+			}
+		}
+		m.checkPerson(p)
+	}
+}
+
+func (m *merger) checkPerson(p *person) {
+	refused, odd := nameTrouble(p.to)
+	switch {
+	case refused != "":
+		m.block(p, "name-invalid", "%s", refused)
+		return
+	case odd != "":
+		m.warn("name-odd", p.Name, p.at, "%s", odd)
+	}
+	if err := checkUser(m.line(p)); err != nil {
+		m.block(p, "value", "%v", err)
+		return
+	}
+	if !utf8.ValidString(p.Gecos) {
+		m.warn("gecos", p.Name, p.at, "the GECOS field is not UTF-8; Postfix with smtputf8_enable = yes defers the user's mail with 451")
+	}
+	if !loginShell(p.Shell) && p.home != "" && !peopleHome(p.home) {
+		m.warn("probable-service", p.Name, p.at, "no login shell and home %s: perhaps a service, not a person", quote(p.Home))
+	}
+	if shell := m.shell(p); shell != "" && !m.knownShell(shell) {
+		m.warn("shell", p.Name, p.at, "the target does not list shell %s%s", quote(shell), m.shellAdvice(shell))
+	}
+}
+
+// line is the account as it will stand in the target's file.
+func (m *merger) line(p *person) User {
+	u := User{p.to, p.uid, p.gid, p.Gecos, p.Home, m.shell(p)}
+	if p.toHome != p.home {
+		u.Home = p.toHome
+	}
+	return u
+}
+
+func (m *merger) shell(p *person) string {
+	if s, ok := m.opt.Shells[p.Shell]; ok {
+		return s
+	}
+	return p.Shell
+}
+
+// knownShell tells whether the target names the shell, in its shells(5) or in an account of its own.
+func (m *merger) knownShell(shell string) bool {
+	m.loadShells()
+	return m.shells[shell]
+}
+
+func (m *merger) loadShells() {
+	if m.shells != nil {
+		return
+	}
+	m.shells, m.shellByBase = map[string]bool{}, map[string]string{}
+	note := func(s string) {
+		m.shells[s] = true
+		if b := path.Base(s); m.shellByBase[b] == "" {
+			m.shellByBase[b] = s
+		}
+	}
+	for _, s := range m.new.Shells {
+		note(s)
+	}
+	for t := range m.new.Passwd.Users() {
+		if t.Shell != "" && !m.oldUIDs.has(t.UID) && !m.newUIDs.has(t.UID) {
+			note(t.Shell)
+		}
+	}
+}
+
+func (m *merger) shellAdvice(shell string) string {
+	if s := m.shellByBase[path.Base(shell)]; s != "" {
+		return "; its counterpart there is " + quote(s)
+	}
+	return ""
+}

@@ -1,0 +1,90 @@
+package passwd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/mailmove/mailmove/internal/atomicfile"
+)
+
+// Revert undoes the Apply of the receipt, passwd first and gshadow last, under the same locks. The old contents come
+// from the backups, known by their hash. A file that is neither as Apply left it nor as it was before, or whose
+// backup another program has replaced since, gives an error that wraps ErrDrift, and nothing is written. Reverting
+// twice does nothing the second time. It waits 15 seconds for locks, or as long as ctx allows when that is less.
+func Revert(ctx context.Context, root string, receipt *Receipt) error {
+	if receipt.Version != 1 {
+		return fmt.Errorf("receipt of version %d, want 1", receipt.Version)
+	}
+	r, err := os.OpenRoot(root)
+	if err != nil {
+		return err
+	}
+	defer r.Close()
+	var changes []atomicfile.Change
+	for _, f := range slices.Backward(receipt.Files) {
+		c, err := undo(r, f)
+		if err != nil {
+			return fmt.Errorf("%s: %w", root, err)
+		}
+		if c != nil {
+			changes = append(changes, *c)
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	if err := commit(ctx, r, changes, 0); err != nil {
+		return fmt.Errorf("%s: %w", root, err)
+	}
+	return nil
+}
+
+// undo plans the way back of one file; nil when it is as before already.
+func undo(r *os.Root, f FileReceipt) (*atomicfile.Change, error) {
+	if !slices.Contains(order, f.Name) {
+		return nil, fmt.Errorf("%s: not one of the account files", f.Name)
+	}
+	now, err := contents(r, f.Name)
+	if err != nil {
+		return nil, err
+	}
+	switch digest(now) {
+	case f.Before:
+		return nil, nil
+	case f.After:
+	default:
+		return nil, fmt.Errorf("%s: %w", f.Name, ErrDrift)
+	}
+	c := &atomicfile.Change{Name: f.Name, Before: now}
+	if f.Before == "" {
+		return c, nil
+	}
+	if f.Backup != f.Name+"-" {
+		return nil, fmt.Errorf("%s: backup %s, want %s-", f.Name, quote(f.Backup), f.Name)
+	}
+	if c.After, err = contents(r, f.Backup); err != nil {
+		return nil, err
+	}
+	if digest(c.After) != f.Before {
+		return nil, fmt.Errorf("%s: not the content from before: %w", f.Backup, ErrDrift)
+	}
+	return c, nil
+}
+
+// contents reads a file, nil when there is none.
+func contents(r *os.Root, name string) ([]byte, error) {
+	s, err := atomicfile.Read(r, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case s.Data == nil:
+		return []byte{}, nil
+	}
+	return s.Data, nil
+}

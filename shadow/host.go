@@ -1,0 +1,152 @@
+package shadow
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"strings"
+
+	"github.com/mailmove/mailmove/internal/atomicfile"
+)
+
+// Paths of the two files below the root of a host.
+const (
+	shadowPath  = "etc/shadow"
+	gshadowPath = "etc/gshadow"
+)
+
+// Host is the password files of one host; nil for one that it does not have.
+type Host struct {
+	Shadow *File
+	Group  *GroupFile // etc/gshadow
+
+	// Password gives the password field of a user in etc/passwd; nil: "x" for all. What is neither empty nor "x" there
+	// is in force, whatever etc/shadow says. ReadHost leaves it nil.
+	Password func(name string) string
+}
+
+// ReadHost reads the files below root, the root directory of a host, which may itself be a symbolic link such as
+// /proc/PID/root. An absent file is not an error. A file that is no regular file, or cannot be read, is a
+// *fs.PathError.
+func ReadHost(root string) (*Host, error) {
+	dir, err := os.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = dir.Close() }()
+	h := &Host{}
+	shadow, err := atomicfile.Read(dir, shadowPath)
+	switch {
+	case err == nil:
+		h.Shadow = Parse(shadowPath, shadow.Data)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	group, err := atomicfile.Read(dir, gshadowPath)
+	switch {
+	case err == nil:
+		h.Group = ParseGroup(gshadowPath, group.Data)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, err
+	}
+	return h, nil
+}
+
+// origin tells what the old host knows of a user.
+type origin int
+
+const (
+	absent  origin = iota // no line
+	garbled               // a line that neither libc nor we can read
+	cleaned               // a line that is good once its \r is gone
+	found
+)
+
+// source gives the entry that a merge carries over, and its position.
+func (h *Host) source(name string) (e Entry, at string, o origin) {
+	if h == nil || h.Shadow == nil {
+		return Entry{}, "", absent
+	}
+	t := h.Shadow.t()
+	if i, ok := t.index[name]; ok {
+		return entryOf(shadowFields(t.at(i))), t.where(i), found
+	}
+	i, ok := t.bad[name]
+	if !ok {
+		return Entry{}, shadowPath, absent
+	}
+	l := t.at(i)
+	var f [9]string
+	if _, _, ok := readShadow(trimSpace(l.content()), &f); ok && l.cr() {
+		return entryOf(shadowFields(l)), t.pos(i), cleaned
+	}
+	return Entry{}, t.pos(i), garbled
+}
+
+// SamePerson tells whether the shadow entries prove that newName on the new host is oldName of the old one, as after an
+// earlier merge that gave him another uid. There are two proofs. An equal salted hash: two people never share one, as
+// the salt is drawn anew for each password; a lock before it does not count, since locking an account does not change
+// whose it is. Without a salted hash on either side (locked accounts, unsalted NT hashes) nine equal fields, the date
+// of the last change among them, which a merge carries over and useradd would have set to the day of its run. It is
+// meant for names that are equal, or where a merge renamed one, and is false when in doubt.
+func SamePerson(old, new *Host, oldName, newName string) bool {
+	a, ok := old.effective(oldName)
+	if !ok {
+		return false
+	}
+	b, ok := new.effective(newName)
+	if !ok {
+		return false
+	}
+	ha, hb := bareHash(a.Hash), bareHash(b.Hash)
+	if ha != "" || hb != "" {
+		return ha == hb
+	}
+	a.Name = b.Name
+	return a == b && a.LastChange != ""
+}
+
+// effective is source with the password that is in force.
+func (h *Host) effective(name string) (Entry, bool) {
+	if h == nil {
+		return Entry{}, false
+	}
+	e, _, o := h.source(name)
+	from := inForce(h.Password, name, &e)
+	return e, o >= cleaned || from == passwdHash
+}
+
+// What the password field of etc/passwd does to the one of etc/shadow.
+type passwdField int
+
+const (
+	passwdNone passwdField = iota // nothing: it points to etc/shadow
+	passwdHash                    // it is the password
+	passwdLock                    // it matches no password
+)
+
+// inForce changes e as the field asks for, as pam_unix and pwconv(8) see it.
+func inForce(ask func(string) string, name string, e *Entry) passwdField {
+	if ask == nil {
+		return passwdNone
+	}
+	field := ask(name)
+	switch {
+	case field == "", field == "x", strings.HasPrefix(field, "##"):
+		return passwdNone // an empty field would let anybody in; what etc/shadow says is the safer reading
+	case parseHash(field).real():
+		e.Hash = NewSecret(field)
+		return passwdHash
+	}
+	e.Hash = e.Hash.Lock()
+	return passwdLock
+}
+
+// bareHash gives the salted hash of a field without a lock before it, or "".
+func bareHash(s Secret) string {
+	text := unbang(s.Reveal())
+	if h := parseHash(text); h.real() && h.salted() {
+		return text
+	}
+	return ""
+}

@@ -1,0 +1,201 @@
+package shadow
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"slices"
+	"strings"
+)
+
+// Hash is what the new host will make of the password of one user.
+type Hash struct {
+	Name      string `json:"name"`   // on the new host
+	Scheme    string `json:"scheme"` // as of Secret.Scheme
+	Supported bool   `json:"supported"`
+	Locked    bool   `json:"locked,omitempty"`
+}
+
+// Plan is what Merge found and would change. Its lists are never nil. It prints and marshals without any hash, and so
+// cannot be loaded from its JSON: merge again, with the same Options; what is done already gives no edit.
+type Plan struct {
+	Version   int          `json:"version"` // of the JSON, 1
+	Hashes    []Hash       `json:"hashes"`
+	Conflicts []Finding    `json:"conflicts"` // a person must settle them; while there is one, nothing is to be written
+	Warnings  []Finding    `json:"warnings"`
+	Changed   []string     `json:"changed"` // paths below the root of the new host
+	work      func() *work // sealed
+}
+
+// work is what the plan does: file contents, and the post-condition.
+type work struct {
+	files  []fileEdit
+	users  []wantUser
+	groups []wantGroup
+}
+
+type fileEdit struct {
+	path          string
+	before, after []byte
+}
+
+type wantUser struct {
+	name  string
+	entry *Entry // nil: any entry
+}
+
+type wantGroup struct {
+	name    string
+	members []string
+}
+
+// Edits gives the files to change: the path below the root, and the content before and after. There is none while
+// conflicts remain.
+func (p *Plan) Edits() iter.Seq2[string, [2][]byte] {
+	return func(yield func(string, [2][]byte) bool) {
+		if p.work == nil || len(p.Conflicts) > 0 {
+			return
+		}
+		for _, f := range p.work().files {
+			if !yield(f.path, [2][]byte{f.before, f.after}) {
+				return
+			}
+		}
+	}
+}
+
+// Verify checks the post-condition in the files below root: libc reads, for each user and group of the plan, what was
+// to be written. It changes nothing. The error lists every deviation by name.
+func (p *Plan) Verify(ctx context.Context, root string) error {
+	if p.work == nil {
+		return errors.New("shadow: the plan does not come from Merge")
+	}
+	if n := len(p.Conflicts); n > 0 {
+		return fmt.Errorf("shadow: the plan has %d conflicts, the first is %s", n, p.Conflicts[0])
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	h, err := ReadHost(root)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, u := range p.work().users {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		errs = append(errs, u.check(h.Shadow))
+	}
+	for _, g := range p.work().groups {
+		errs = append(errs, g.check(h.Group))
+	}
+	return errors.Join(errs...)
+}
+
+func (w wantUser) check(f *File) error {
+	if f == nil {
+		return fmt.Errorf("%s: %s: %w, the file is gone", shadowPath, show(w.name), ErrNotFound)
+	}
+	e, ok := f.Lookup(w.name)
+	if !ok {
+		return f.t().fail(w.name, ErrNotFound, "")
+	}
+	if w.entry != nil && e != *w.entry {
+		return f.t().fail(w.name, errDiffers, strings.Join(differing(&e, w.entry), ", "))
+	}
+	return nil
+}
+
+func (w wantGroup) check(f *GroupFile) error {
+	if f == nil {
+		return fmt.Errorf("%s: %s: %w, the file is gone", gshadowPath, show(w.name), ErrNotFound)
+	}
+	g, ok := f.Lookup(w.name)
+	if !ok {
+		return f.t().fail(w.name, ErrNotFound, "")
+	}
+	for _, m := range w.members {
+		if !slices.Contains(g.Members, m) {
+			return f.t().fail(w.name, errDiffers, "member "+show(m)+" is missing")
+		}
+	}
+	return nil
+}
+
+var errDiffers = errors.New("differs from the plan")
+
+// differing names the fields that are not equal.
+func differing(a, b *Entry) []string {
+	var out []string
+	fa, fb := a.raw(), b.raw()
+	for i := range fa {
+		if fa[i] != fb[i] {
+			out = append(out, fieldNames[i])
+		}
+	}
+	return out
+}
+
+// perKind is how many findings of one kind String prints in full.
+const perKind = 4
+
+// String tells what a person has to know, in a screenful: files, password schemes, conflicts, and warnings by kind.
+func (p *Plan) String() string {
+	var b strings.Builder
+	if len(p.Changed) == 0 {
+		b.WriteString("shadow: nothing to change\n")
+	} else {
+		fmt.Fprintf(&b, "shadow: changes %s\n", strings.Join(p.Changed, ", "))
+	}
+	count := map[Hash]int{}
+	for _, h := range p.Hashes {
+		count[Hash{Scheme: h.Scheme, Supported: h.Supported}]++
+	}
+	kinds := make([]Hash, 0, len(count))
+	for h := range count {
+		kinds = append(kinds, h)
+	}
+	slices.SortFunc(kinds, func(x, y Hash) int { return strings.Compare(x.key(), y.key()) })
+	for _, h := range kinds {
+		note := ""
+		if !h.Supported {
+			note = ", which the new host cannot check"
+		}
+		fmt.Fprintf(&b, "  %d with %s%s\n", count[h], h.Scheme, note)
+	}
+	writeFindings(&b, "conflict", p.Conflicts)
+	writeFindings(&b, "warning", p.Warnings)
+	return b.String()
+}
+
+// Format writes String for every verb, so that no hash is printed.
+func (p Plan) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, p.String()) }
+
+func (h Hash) key() string { return fmt.Sprint(h.Supported, h.Scheme) }
+
+// writeFindings prints the first of each kind, in the order of the list, and counts the others.
+func writeFindings(b *strings.Builder, label string, list []Finding) {
+	seen := map[string]int{}
+	var order []string
+	for _, f := range list {
+		if seen[f.Kind] == 0 {
+			order = append(order, f.Kind)
+		}
+		seen[f.Kind]++
+	}
+	for _, kind := range order {
+		left := perKind
+		for _, f := range list {
+			if f.Kind == kind && left > 0 {
+				fmt.Fprintf(b, "  %s: %s\n", label, f)
+				left--
+			}
+		}
+		if more := seen[kind] - perKind; more > 0 {
+			fmt.Fprintf(b, "  %s: %s: %d more\n", label, kind, more)
+		}
+	}
+}
