@@ -2,6 +2,7 @@ package dovecotconf
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -54,10 +55,12 @@ type Report struct {
 // CompareOptions tell Compare what the files do not. The zero value takes the storage from mail_location or mail_driver.
 type CompareOptions struct {
 	OldStorage, NewStorage string // "mbox", "maildir", "sdbox", "mdbox"
+	LowestUID              uint32 // of the users on the new server; 0 takes first_valid_uid of the old one
 }
 
 type comparison struct {
 	old, new       *Config
+	opt            *CompareOptions
 	oldMail, mail  location
 	oldFmt, newFmt *Format
 	r              *Report
@@ -68,7 +71,7 @@ func Compare(old, new *Config, opt *CompareOptions) *Report {
 	if opt == nil {
 		opt = &CompareOptions{}
 	}
-	c := &comparison{old: old, new: new, oldMail: old.location(), mail: new.location(), r: &Report{Findings: []Finding{}}}
+	c := &comparison{old: old, new: new, opt: opt, oldMail: old.location(), mail: new.location(), r: &Report{Findings: []Finding{}}}
 	c.oldMail.driver = cmp.Or(opt.OldStorage, c.oldMail.driver)
 	c.mail.driver = cmp.Or(opt.NewStorage, c.mail.driver)
 	c.formats()
@@ -181,7 +184,7 @@ func (c *comparison) brokenFormat(err error) {
 	switch {
 	case text == "" && c.r.Old.Format == "" && c.old.v.between(v11, v20):
 		c.add("R05", Blocks, uidlKey, uidlKey, "an empty value meant the default in 1.1 and 1.2; now: "+err.Error(), c.adviceFor(defaultFormat(v11)))
-	case !c.new.v.old() && err == errNoVars24:
+	case !c.new.v.old() && errors.Is(err, errNoVars24):
 		c.add("R06", Blocks, uidlKey, uidlKey, err.Error(), c.adviceFor(text))
 	default:
 		c.add("R08", Blocks, uidlKey, uidlKey, "POP3 sessions fail: "+err.Error(), c.adviceFor(text))

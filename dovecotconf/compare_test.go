@@ -138,3 +138,23 @@ func TestSecretsAreHidden(t *testing.T) {
 	require.NoError(t, err)
 	require.NotContains(t, string(text)+c.Print("pop3").String()+Compare(c, c, nil).String(), "canary")
 }
+
+func TestLowestUID(t *testing.T) {
+	old, now := conf(t, "2.3.21", mbox23+"first_valid_uid = 500\n"), conf(t, "2.3.21", mbox23+"first_valid_uid = 1000\n")
+	for _, c := range []struct {
+		lowest uint32
+		effect string
+	}{
+		{0, "users with a uid from 500 to 999 cannot log in"},
+		{800, "users with a uid from 800 to 999 cannot log in"},
+		{1000, ""},
+	} {
+		var got string
+		for _, f := range Compare(old, now, &CompareOptions{LowestUID: c.lowest}).Findings {
+			if f.Rule == "S08" {
+				got = f.Effect
+			}
+		}
+		require.Equal(t, c.effect, got)
+	}
+}

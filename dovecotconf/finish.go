@@ -1,6 +1,7 @@
 package dovecotconf
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -91,7 +92,7 @@ func (l *loader) checkFormats() {
 	}
 	for _, k := range order {
 		_, err := parseFormat(l.v, last[k].long)
-		if err == nil || !l.v.old() && err != errNoVars24 {
+		if err == nil || !l.v.old() && !errors.Is(err, errNoVars24) {
 			continue
 		}
 		l.fatal(last[k].at, err.Error())

@@ -31,8 +31,12 @@ func (c *comparison) storeRules() {
 		n, _ := strconv.Atoi(cfg.Get("", "first_valid_uid").Value)
 		return n
 	}
-	if old, now := uid(c.old), uid(c.new); old > 0 && now > old {
-		c.add("S08", Blocks, "first_valid_uid", "first_valid_uid", fmt.Sprintf("users with a uid from %d to %d cannot log in", old, now-1), line("first_valid_uid", strconv.Itoa(old)))
+	lowest, now := uid(c.old), uid(c.new)
+	if c.opt.LowestUID > 0 {
+		lowest = int(c.opt.LowestUID)
+	}
+	if lowest > 0 && now > lowest {
+		c.add("S08", Blocks, "first_valid_uid", "first_valid_uid", fmt.Sprintf("users with a uid from %d to %d cannot log in", lowest, now-1), line("first_valid_uid", strconv.Itoa(lowest)))
 	}
 }
 

@@ -25,7 +25,6 @@ var (
 	v24     = release{2, 4}
 	v242    = release{2, 4, 2}
 	v245    = release{2, 4, 5}
-	v25     = release{2, 5}
 	v100    = release{1, 0}
 	v217    = release{2, 1, 7}
 	v2315   = release{2, 3, 15}

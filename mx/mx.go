@@ -29,6 +29,7 @@ import (
 // Status is an outcome: that of a whole Report, of a single Finding (its severity) or of a Flush.
 type Status string
 
+// The outcomes.
 const (
 	OK       Status = "ok"       // nothing to do
 	Info     Status = "info"     // worth knowing; only as the severity of a finding

@@ -148,7 +148,7 @@ func (c *client) exchange(ctx context.Context, network, server string, m *dns.Ms
 		return nil, err
 	}
 	defer conn.Close()
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	defer stop()
 	dc := dns.Client{Net: network, UDPSize: udpSize, Timeout: c.timeout}
 	r, _, err := dc.ExchangeWithConnContext(ctx, m, &dns.Conn{Conn: conn})

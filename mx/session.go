@@ -46,7 +46,7 @@ func open(ctx context.Context, o *Options, address string, wait time.Duration) (
 		cancel()
 		return nil, smtpReply{}, nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })
+	stop := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(time.Unix(1, 0)) })
 	s := &session{conn: conn, in: bufio.NewReaderSize(conn, replyBuffer), helo: o.Helo}
 	done := func() {
 		stop()
@@ -167,4 +167,4 @@ func certNames(leaf *x509.Certificate) string {
 	return ", but for " + clean(strings.Join(leaf.DNSNames[:min(3, len(leaf.DNSNames))], ", "))
 }
 
-func (s *session) quit() { s.command("QUIT") }
+func (s *session) quit() { _, _ = s.command("QUIT") }

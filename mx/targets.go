@@ -114,7 +114,7 @@ func shareRules(f *facts, o *Options, fs *findings) {
 	s := f.sides(o)
 	home := allAddrs(s.primary)
 	apart := false // another host behind the primary stands on its own
-	var shared, close []Finding
+	var shared, beside []Finding
 	for _, h := range s.rest {
 		name := planText(f) + show(h.name)
 		a, same := common(h.addrs, home)
@@ -131,7 +131,7 @@ func shareRules(f *facts, o *Options, fs *findings) {
 		}
 		apart = apart || h.state == found && h.why == "" && h.pref > s.pref
 		if p, ok := near(h.addrs, home); ok {
-			close = append(close, Finding{Detail: fmt.Sprintf("%s is in the primary's network %s", name, p)})
+			beside = append(beside, Finding{Detail: fmt.Sprintf("%s is in the primary's network %s", name, p)})
 		}
 	}
 	severity := Fail
@@ -141,7 +141,7 @@ func shareRules(f *facts, o *Options, fs *findings) {
 	for _, x := range shared {
 		fs.add("MX14", severity, "point the backup at another machine: this one is down when the primary is", "%s", x.Detail)
 	}
-	for _, x := range close {
+	for _, x := range beside {
 		fs.add("MX15", Warn, "have the backup at another site, or make sure that it does not share power, switch and hypervisor", "%s", x.Detail)
 	}
 }

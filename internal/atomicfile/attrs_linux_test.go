@@ -229,5 +229,5 @@ func TestHardLinkedNameOnly(t *testing.T) {
 	require.Equal(t, map[string]string{"etc/file": "new", "etc/file.other": "old"}, tree(t, dir))
 	info, err := os.Stat(path)
 	require.NoError(t, err)
-	require.Equal(t, uint64(1), uint64(info.Sys().(*syscall.Stat_t).Nlink), "nothing of ours is linked to it any more")
+	require.EqualValues(t, 1, info.Sys().(*syscall.Stat_t).Nlink, "nothing of ours is linked to it any more")
 }

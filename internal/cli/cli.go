@@ -56,18 +56,18 @@ func New(name, usage string, args []string, stdout, stderr io.Writer) *Call {
 	return c
 }
 
-// Parse reads the flags; between min and max arguments may follow them (max < 0: any number).
-func (c *Call) Parse(min, max int) error {
+// Parse reads the flags; between least and most arguments may follow them (most < 0: any number).
+func (c *Call) Parse(least, most int) error {
 	err := c.Flags.Parse(c.args)
 	switch n := c.Flags.NArg(); {
 	case errors.Is(err, flag.ErrHelp):
 		return err
 	case err != nil:
 		return c.Misused("%v", err)
-	case n < min:
-		return c.Misused("want %d arguments, have %d", min, n)
-	case max >= 0 && n > max:
-		return c.Misused("unexpected argument %q", c.Flags.Arg(max))
+	case n < least:
+		return c.Misused("want %d arguments, have %d", least, n)
+	case most >= 0 && n > most:
+		return c.Misused("unexpected argument %q", c.Flags.Arg(most))
 	}
 	return nil
 }

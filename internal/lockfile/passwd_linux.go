@@ -116,7 +116,7 @@ func openPwdLock(etc *os.Root) (*os.File, error) {
 	opened, err := f.Stat()
 	if err == nil {
 		var named fs.FileInfo
-		if named, err = etc.Lstat(name); err == nil && !(named.Mode().IsRegular() && os.SameFile(opened, named)) {
+		if named, err = etc.Lstat(name); err == nil && (!named.Mode().IsRegular() || !os.SameFile(opened, named)) {
 			err = notRegular(named.Mode())
 		}
 	}
