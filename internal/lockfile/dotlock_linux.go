@@ -130,10 +130,36 @@ func unallowed(err error) bool {
 	return false
 }
 
-// linkDotlock makes the lock file under a name of its own and gives it the name of the lock by link(2). fs.ErrExist: there
-// is a lock already.
+// linkDotlock makes the lock file whole and then gives it its name by link(2). fs.ErrExist: there is a lock already. Until
+// then the file has no name where the file system can do that, for a process that is killed in between would leave it in a
+// directory where every file is a mail folder.
 func (l *MailboxLock) linkDotlock(host string) error {
 	dirfd := int(l.dir.Fd())
+	fd, err := unix.Openat(dirfd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil && !unallowed(err) {
+		return l.linkNamed(dirfd, host) // an old kernel, NFS
+	}
+	if err != nil {
+		return pathError("create", l.lock, err)
+	}
+	f := os.NewFile(uintptr(fd), l.lock)
+	if err := l.fillDotlock(f); err != nil {
+		f.Close()
+		return pathError("write", l.lock, err)
+	}
+	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), dirfd, l.lock, unix.AT_SYMLINK_FOLLOW); err != nil {
+		f.Close()
+		if errors.Is(err, unix.ENOENT) {
+			return l.linkNamed(dirfd, host) // /proc is not mounted
+		}
+		return pathError("link", l.lock, err)
+	}
+	l.dotlock = f
+	return nil
+}
+
+// linkNamed does so by way of a file with a name of its own.
+func (l *MailboxLock) linkNamed(dirfd int, host string) error {
 	temp := fmt.Sprintf(".%.60s.lk.%.60s.%d.%s", l.name, strings.ReplaceAll(host, "/", "_"), os.Getpid(), rand.Text()[:8])
 	fd, err := unix.Openat(dirfd, temp, unix.O_RDWR|unix.O_CREAT|unix.O_EXCL|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {

@@ -367,3 +367,19 @@ func TestMailboxDiskFull(t *testing.T) {
 		f.Close()
 	}
 }
+
+// Where a file cannot be without a name until it is linked.
+func TestDotlockByWayOfANamedFile(t *testing.T) {
+	b := newBox(t)
+	l := &MailboxLock{dir: b.dir, file: b.f, name: "alice", lock: "alice.lock", content: fmt.Sprintf("%d:%s", os.Getpid(), hostname(t))}
+	require.NoError(t, l.linkNamed(int(b.dir.Fd()), hostname(t)))
+	require.ElementsMatch(t, []string{"alice", "alice.lock"}, b.names(t))
+	again := *l
+	again.dotlock = nil
+	require.ErrorIs(t, again.linkNamed(int(b.dir.Fd()), hostname(t)), fs.ErrExist)
+	require.ElementsMatch(t, []string{"alice", "alice.lock"}, b.names(t))
+	_, err := b.lock(false)
+	require.ErrorIs(t, err, ErrLocked)
+	require.NoError(t, l.Unlock())
+	require.Equal(t, []string{"alice"}, b.names(t))
+}
