@@ -158,3 +158,23 @@ func TestLowestUID(t *testing.T) {
 		require.Equal(t, c.effect, got)
 	}
 }
+
+func TestMailPaths(t *testing.T) {
+	for _, c := range []struct {
+		version, src string
+		want         []string
+	}{
+		{"1.2.17", "protocols = imap pop3\n", nil},
+		{"2.3.21", mbox23, []string{"%{home}/mail", "/var/mail/%{user}"}},
+		{"2.3.21", "mail_location = maildir:/srv/vmail/%d/%n:INDEX=/var/index/%u:CONTROL=%h/control\n", []string{"/srv/vmail/%{domain}/%{username}", "/var/index/%{user}", "%{home}/control"}},
+		{"2.3.21", "mail_location = maildir:~/Maildir:INDEX=MEMORY\n", []string{"%{home}/Maildir"}},
+		{"2.4.1", mbox24, []string{"%{home}/mail", "/var/mail/%{user}"}},
+	} {
+		var got []string
+		for _, v := range conf(t, c.version, c.src).MailPaths() {
+			got = append(got, v.Value)
+			require.Contains(t, v.At, "etc/dovecot.conf:")
+		}
+		require.Equal(t, c.want, got, c.src)
+	}
+}

@@ -3,6 +3,7 @@ package dovecotconf
 import (
 	"path"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -85,3 +86,18 @@ var oldVariable = regexp.MustCompile(`%[0-9.]*[LUXMRTEHN]*[undhslrp]\b`)
 
 // leftover finds an old variable in a value of 2.4.
 func leftover(value string) string { return oldVariable.FindString(value) }
+
+// MailPaths lists the directories and files in which the server keeps mail, inboxes, indexes and control files, with the
+// variables of 2.4: %{home}/mail, /var/mail/%{user}. Memory and what is not set are left out. At is the line that names
+// the place of mail.
+func (c *Config) MailPaths() []Value {
+	loc := c.location()
+	var paths []Value
+	for _, p := range []string{loc.path, loc.inbox, loc.index, loc.control} {
+		v := Value{Value: p, At: loc.at}
+		if p != "" && p != "MEMORY" && !slices.Contains(paths, v) {
+			paths = append(paths, v)
+		}
+	}
+	return paths
+}

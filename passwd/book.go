@@ -196,17 +196,6 @@ func (b *book[E]) reindex(i, moved int) {
 	}
 }
 
-// clone is a copy that may be edited while the original stays.
-func (b *book[E]) clone() book[E] {
-	c := *b
-	c.rows = slices.Clone(b.rows)
-	c.entries, c.at = slices.Clone(b.entries), slices.Clone(b.at)
-	c.hidden = slices.Clone(b.hidden)
-	c.byName, c.byID, c.unfit = make(map[string]int, len(b.at)), make(map[uint32]int, len(b.at)), b.unfit
-	c.reindex(0, 0)
-	return c
-}
-
 // where is the position of the entry that a name means.
 func (b *book[E]) where(name string) string {
 	if i, ok := b.byName[name]; ok {

@@ -1,6 +1,7 @@
 package passwd
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -90,9 +91,86 @@ func TestConflicts(t *testing.T) {
 			require.Equal(t, c.warnings, warnings, p.Warnings)
 			require.Equal(t, c.moves, moves(p))
 			if len(p.Conflicts) == 0 {
-				require.NoError(t, p.selfCheck())
+				requireSound(t, p)
 			}
 		})
+	}
+}
+
+// Accounts that are on the target already bring no path along that leads elsewhere.
+func TestPathsOfThoseThere(t *testing.T) {
+	const group = "g:x:1500:\n"
+	for _, c := range []struct{ name, home, there, kind string }{
+		{"al", "/home/al", "/home/al", ""},
+		{"al", "/home/al", "/home/./al/", ""},
+		{"al b", "/home/al", "/home/al", ""},
+		{"a/../../etc", "/home/al", "/home/al", "name-invalid"},
+		{"..", "/home/al", "/home/al", "name-invalid"},
+		{".", "/home/al", "/home/al", "name-invalid"},
+		{"al", "/home/al", "home/al", "home-invalid"},
+		{"al", "/home/al", "../../etc", "home-invalid"},
+		{"al", "/home/al", "/home/x/../al", "home-invalid"},
+		{"al", "/home/al", "/etc", "home-system"},
+		{"al", "/etc", "/home/al", "home-system"},
+	} {
+		old := hostOf(oldSystem+c.name+":x:1500:1500::"+c.home+":/bin/sh\n", oldGroups+group, oldDefs)
+		new := hostOf(newSystem+c.name+":x:1500:1500::"+c.there+":/bin/sh\n", newGroups+group, newDefs)
+		p := Merge(old, new, &Options{UIDs: map[string]uint32{c.name: 1500}})
+		if c.kind == "" {
+			require.Empty(t, p.Conflicts, "%+v", c)
+			require.Equal(t, "/home/al", p.Users[0].ToHome)
+		} else {
+			require.Equal(t, []string{c.kind + " " + c.name}, kinds(p.Conflicts), "%+v", c)
+		}
+	}
+}
+
+// A new name is cut to 32 bytes, the old one stays what it is.
+func TestRenameHidesNoPath(t *testing.T) {
+	name := strings.Repeat("x", 30) + "/.."
+	line := name + ":x:%d:1500::/home/al:/bin/sh\n"
+	old := hostOf(oldSystem+fmt.Sprintf(line, 1500), oldGroups+"g:x:1500:\n", oldDefs)
+	new := hostOf(newSystem+fmt.Sprintf(line, 1501), newGroups, newDefs)
+	p := Merge(old, new, &Options{OnConflict: Rename})
+	require.Equal(t, []string{"name-invalid " + name}, kinds(p.Conflicts))
+}
+
+// Who was renamed for a twin in another case is known again.
+func TestCaseTwinAgain(t *testing.T) {
+	old, new := withUsers(true, "Dave:500"), withUsers(false, "dave:1002")
+	opt := &Options{OnConflict: Rename, UIDs: map[string]uint32{}}
+	p := Merge(old, new, opt)
+	require.Equal(t, "Dave-2", p.Users[0].To)
+	after := result(new, p)
+	for _, how := range []Strategy{Stop, Keep, Rename} {
+		again := Merge(old, after, &Options{OnConflict: how, UIDs: map[string]uint32{"Dave": p.Users[0].ToUID}})
+		require.Empty(t, again.Conflicts)
+		require.Empty(t, again.Changed)
+		require.Equal(t, "Dave-2", again.Users[0].To)
+	}
+}
+
+// New names leave gaps where another account or group has one, and all who were renamed are known again, by the ids on
+// record or by the people alone.
+func TestRenamedAgain(t *testing.T) {
+	old := hostOf(oldSystem+"al:x:500:700::/home/al:/bin/sh\nbo:x:501:700::/home/bo:/bin/sh\n", oldGroups+"zed:x:700:\nyan:x:701:bo,al\n", oldDefs)
+	new := hostOf(newSystem+"al:x:1000:1000::/home/other:/bin/sh\nzed:x:1001:1001:::\nyan:x:1002:1002:::\n",
+		newGroups+"al:x:1000:\nal-2:x:300:\nzed:x:1001:\nzed-2:x:301:\nyan:x:1002:\n", newDefs)
+	p := Merge(old, new, &Options{OnConflict: Rename})
+	require.Empty(t, p.Conflicts)
+	require.Equal(t, "al-3", p.Users[0].To)
+	require.Equal(t, []string{"zed-3", "yan-2"}, []string{p.Groups[0].To, p.Groups[1].To})
+	after := result(new, p)
+	for _, opt := range []*Options{
+		{UIDs: map[string]uint32{"al": p.Users[0].ToUID, "bo": p.Users[1].ToUID}, GIDs: map[string]uint32{"zed": p.Groups[0].ToGID, "yan": p.Groups[1].ToGID}},
+		{SamePerson: func(o, n string) bool { return n == map[string]string{"al": "al-3", "bo": "bo"}[o] }},
+	} {
+		opt.OnConflict = Rename
+		again := Merge(old, after, opt)
+		require.Empty(t, again.Conflicts)
+		require.Empty(t, again.Changed)
+		require.Equal(t, p.GIDMap, again.GIDMap)
+		require.Equal(t, p.UIDMap, again.UIDMap)
 	}
 }
 

@@ -9,10 +9,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"github.com/mailmove/mailmove/internal/atomicfile"
+	"github.com/mailmove/mailmove/internal/oracle"
 )
 
 // crashPlan is the plan that parent and child of the crash test both make.
@@ -113,4 +118,55 @@ func TestEveryPrefixIsCompleted(t *testing.T) {
 			require.Equal(t, string(c.Before), read(t, root, c.Name))
 		}
 	}
+}
+
+// TestLitterOfAKillAtTheEnd has all files new and the rest of a killed process beside them.
+func TestLitterOfAKillAtTheEnd(t *testing.T) {
+	_, new := labHosts()
+	p, more := crashPlan()
+	root := rootOf(t, new)
+	receipt, err := p.Apply(context.Background(), root, more)
+	require.NoError(t, err)
+	clean := tree(t, root)
+	gone := exec.Command(os.Args[0], "-test.run=^$")
+	require.NoError(t, gone.Run())
+	for name, text := range map[string]string{
+		".mailmove-ABCDEFGHIJKLMNOPQRSTUVWXYZ-0": "", ".mailmove-ABCDEFGHIJKLMNOPQRSTUVWXYZ-3": shadowText,
+		"passwd.lock": strconv.Itoa(gone.Process.Pid) + "\x00", "shadow.lock": strconv.Itoa(gone.Process.Pid) + "\x00",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(root, "etc", name), []byte(text), 0o600))
+	}
+	again, err := p.Apply(context.Background(), root, more)
+	require.NoError(t, err)
+	require.Equal(t, receipt, again)
+	require.Equal(t, clean, tree(t, root))
+}
+
+// TestReceiptBesideAnError lets the removal of a lock file fail after the files have become new.
+func TestReceiptBesideAnError(t *testing.T) {
+	oracle.Root(t)
+	_, new := labHosts()
+	p, more := crashPlan()
+	root := rootOf(t, new)
+	changes, err := p.changes([]Edits{more})
+	require.NoError(t, err)
+	lock := filepath.Join(root, "etc/passwd.lock")
+	stands, err := commit(context.Background(), root, 0, func(*os.Root) ([]atomicfile.Change, error) {
+		err := unix.Mount(lock, lock, "", unix.MS_BIND, "")
+		if errors.Is(err, unix.EPERM) {
+			t.Skip("may not mount here")
+		}
+		require.NoError(t, err, "the files are read under the lock")
+		return changes, nil
+	})
+	require.NoError(t, unix.Unmount(lock, 0))
+	require.ErrorIs(t, err, unix.EBUSY)
+	require.True(t, stands)
+	require.NoError(t, p.Verify(context.Background(), root))
+	stands, err = commit(context.Background(), root, 0, func(*os.Root) ([]atomicfile.Change, error) {
+		changes[0].Before, changes[0].After = nil, []byte("x")
+		return changes, nil
+	})
+	require.ErrorIs(t, err, ErrDrift)
+	require.False(t, stands)
 }

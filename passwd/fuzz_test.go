@@ -103,7 +103,7 @@ func FuzzGroup(f *testing.F) {
 			g, ok := ParseGroup("g", file.Bytes()).Lookup(name)
 			require.True(t, ok)
 			require.Equal(t, member, g.Members[len(g.Members)-1])
-			require.NoError(t, keeps(edit{"etc/group", src, file.Bytes()}, true))
+			require.NoError(t, checkEdit("etc/group", src, file.Bytes()))
 		}
 		file = ParseGroup("g", src)
 		g := Group{name, gid, []string{member}}
@@ -141,7 +141,7 @@ func FuzzSmall(f *testing.F) {
 }
 
 // FuzzMerge merges any two hosts: it does not panic, what it writes re-parses, gives no id twice and loses no line,
-// and a second merge that knows the ids of the first has nothing to do.
+// and a second merge that knows the ids of the first, or only the people, has nothing to do.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte(oldSystem+"alice:x:500:500::/home/alice:/bin/sh\n"), []byte(oldGroups+"alice:x:500:\nteam:x:600:alice,bob\n"), []byte(newSystem), []byte(newGroups), uint8(0))
 	f.Add([]byte("a:x:500:500::/a:\nb:x:500:501:::\nA:x:1000:500:::\n"), []byte("a:x:500:\nb:x:501:a\n"), []byte("a:x:1000:1000:::\n+:::::\n"), []byte("a:x:1000:b\n"), uint8(2))
@@ -156,7 +156,7 @@ func FuzzMerge(f *testing.F) {
 		if len(p.Conflicts) > 0 {
 			return
 		}
-		require.NoError(t, p.selfCheck())
+		requireSound(t, p)
 		after := result(new, p)
 		for u := range p.Migrated() {
 			if u.Action == ActionPresent {
@@ -173,14 +173,20 @@ func FuzzMerge(f *testing.F) {
 			require.Equal(t, u.ToUID, p.UIDMap[u.FromUID])
 			require.Equal(t, u.ToGID, p.GIDMap[u.FromGID])
 		}
-		opt.UIDs, opt.GIDs = map[string]uint32{}, map[string]uint32{}
+		came := map[string]string{}
+		known := &Options{OnConflict: opt.OnConflict, UIDs: map[string]uint32{}, GIDs: map[string]uint32{}}
 		for u := range p.Migrated() {
-			opt.UIDs[u.Name] = u.ToUID
+			known.UIDs[u.Name], came[u.Name] = u.ToUID, u.To
 		}
 		for _, g := range p.Groups {
-			opt.GIDs[g.Name] = g.ToGID
+			known.GIDs[g.Name] = g.ToGID
 		}
-		again := Merge(old, after, opt)
+		again := Merge(old, after, known)
 		require.Empty(t, again.Changed, "%v", again.Conflicts)
+		require.Empty(t, again.Conflicts)
+		// The same without records, when the passwords prove who it is.
+		again = Merge(old, after, &Options{OnConflict: opt.OnConflict, SamePerson: func(o, n string) bool { return came[o] == n }})
+		require.Empty(t, again.Changed, "%v", again.Conflicts)
+		require.Empty(t, again.Conflicts)
 	})
 }

@@ -93,18 +93,24 @@ func (f *GroupFile) Groups() iter.Seq[*Group] { return f.all() }
 
 // Add appends a group, before the first NIS line when there is one, with "x" as its password field. Errors are those of
 // [File.Add].
-func (f *GroupFile) Add(g Group) error { return f.add(g, "x") }
+func (f *GroupFile) Add(g Group) error {
+	text, err := f.line(g, "x")
+	if err == nil {
+		g.Members = slices.Clone(g.Members)
+		f.put(text, g)
+	}
+	return err
+}
 
-func (f *GroupFile) add(g Group, password string) error {
+// line is that of a new group.
+func (f *GroupFile) line(g Group, password string) (string, error) {
 	if err := f.vacant(g.Name); err != nil {
-		return err
+		return "", err
 	}
 	if err := checkGroup(g); err != nil {
-		return fmt.Errorf("%s: %w", f.name, err)
+		return "", fmt.Errorf("%s: %w", f.name, err)
 	}
-	g.Members = slices.Clone(g.Members)
-	f.put(g.Name+":"+password+":"+decimal(g.GID)+":"+strings.Join(g.Members, ","), g)
-	return nil
+	return g.Name + ":" + password + ":" + decimal(g.GID) + ":" + strings.Join(g.Members, ","), nil
 }
 
 // Set changes the group named g.Name to g. A field that is as before keeps its bytes, the member list too when it means
@@ -136,37 +142,46 @@ func (f *GroupFile) Set(g Group) error {
 // AddMember appends users to the member list of a group, those that are no members yet, and tells which it appended.
 // What stands in the list stays as it is. Errors are those of [File.Set].
 func (f *GroupFile) AddMember(group string, users ...string) (added []string, err error) {
+	row, text, added, err := f.joined(group, users)
+	if len(added) > 0 {
+		f.replace(row, text)
+		e := &f.entries[f.byName[group]]
+		e.Members = append(slices.Clone(e.Members), added...)
+	}
+	return added, err
+}
+
+// joined is the line of a group with more members, and who of them was none yet.
+func (f *GroupFile) joined(group string, users []string) (row int, text string, added []string, err error) {
 	i, err := f.find(group)
 	if err != nil {
-		return nil, err
+		return 0, "", nil, err
 	}
 	have := make(map[string]bool, len(f.entries[i].Members)+len(users))
 	for _, m := range f.entries[i].Members {
 		have[m] = true
 	}
+	row = f.at[i]
 	for _, u := range users {
 		if have[u] {
 			continue
 		}
 		if err := checkName(u); err != nil {
-			return nil, fmt.Errorf("%s: %w", f.place(f.at[i]), err)
+			return 0, "", nil, fmt.Errorf("%s: %w", f.place(row), err)
 		}
 		have[u] = true
 		added = append(added, u)
 	}
-	if len(added) == 0 {
-		return nil, nil
-	}
-	text := f.rows[f.at[i]].text
+	text = f.rows[row].text
 	switch {
+	case len(added) == 0:
+		return row, text, nil, nil
 	case strings.Count(text, ":") < 3:
 		text += ":"
 	case !strings.HasSuffix(text, ":") && !strings.HasSuffix(text, ","):
 		text += ","
 	}
-	f.replace(f.at[i], text+strings.Join(added, ","))
-	f.entries[i].Members = append(slices.Clone(f.entries[i].Members), added...)
-	return added, nil
+	return row, text + strings.Join(added, ","), added, nil
 }
 
 // Remove deletes the line of a group. Errors are those of [File.Remove].

@@ -135,10 +135,15 @@ func (m *merger) checkHomes() {
 	}
 }
 
+func plainPath(p string) bool { return path.IsAbs(p) && !strings.Contains(p+"/", "/../") }
+
 func (m *merger) checkHome(p *person, there, behind, coming homes) {
 	switch {
-	case !path.IsAbs(p.Home) || strings.Contains(p.Home+"/", "/../"):
+	case !plainPath(p.Home):
 		m.block(p, "home-invalid", "home %s is no absolute path without \"..\"", quote(p.Home))
+		return
+	case p.target != nil && !plainPath(p.target.Home):
+		m.block(p, "home-invalid", "home %s of the target is no absolute path without \"..\"", quote(p.target.Home))
 		return
 	case systemDir(p.home) || systemDir(p.toHome):
 		m.block(p, "home-system", "home %s is a directory of the system and never copied", quote(p.Home))

@@ -83,9 +83,12 @@ func (m *merger) known(p *person, t *User) bool {
 // earlier finds the account that an earlier run made of the person under a new name.
 func (m *merger) earlier(p *person) (User, bool) {
 	for n := 2; ; n++ {
-		t, ok := m.new.Passwd.Lookup(numbered(p.Name, n))
-		if !ok || m.known(p, &t) {
-			return t, ok
+		name := numbered(p.Name, n)
+		if t, ok := m.new.Passwd.Lookup(name); ok && m.known(p, &t) {
+			return t, true
+		}
+		if !m.used(name) {
+			return User{}, false
 		}
 	}
 }
@@ -100,11 +103,16 @@ func numbered(name string, n int) string {
 func (m *merger) freeName(name string) string {
 	for n := 2; ; n++ {
 		s := numbered(name, n)
-		if !m.claimed[s] && !m.old.Passwd.taken(s) && !m.old.Group.taken(s) && !m.new.Passwd.taken(s) && !m.new.Group.taken(s) {
+		if !m.claimed[s] && !m.used(s) {
 			m.claimed[s] = true
 			return s
 		}
 	}
+}
+
+// used tells whether either host has an account or a group of that name.
+func (m *merger) used(name string) bool {
+	return m.old.Passwd.taken(name) || m.old.Group.taken(name) || m.new.Passwd.taken(name) || m.new.Group.taken(name)
 }
 
 func (m *merger) rename(p *person) {
@@ -122,7 +130,7 @@ func (m *merger) rename(p *person) {
 
 // checkPeople looks at names, lengths, shells and GECOS of those who come.
 func (m *merger) checkPeople() {
-	folded := map[string]*User{}
+	folded := make(map[string]*User, len(m.new.Passwd.entries))
 	for t := range m.new.Passwd.Users() {
 		folded[strings.ToLower(t.Name)] = t
 	}
@@ -132,7 +140,7 @@ func (m *merger) checkPeople() {
 			came[p.target.Name] = true
 		}
 	}
-	first := map[string]*person{}
+	first := make(map[string]*person, len(m.people))
 	for _, p := range m.people {
 		low := strings.ToLower(p.to)
 		if other := first[low]; other == nil {
@@ -140,10 +148,17 @@ func (m *merger) checkPeople() {
 		} else {
 			m.warn("case-twin", p.Name, p.at, "differs from %s in case alone; clients and mail boxes may take them for one", quote(other.Name))
 		}
+		if bad := p.pathBreaker(); bad != "" && !p.conflict {
+			m.block(p, "name-invalid", "%s is no name that mail and homes can go by", quote(bad))
+		}
 		if !p.joins() {
 			continue
 		}
 		if t := folded[low]; t != nil && t.Name != p.to && !came[t.Name] {
+			if e, ok := m.earlier(p); ok {
+				m.present(p, &e)
+				continue
+			}
 			if m.opt.OnConflict == Rename {
 				m.rename(p)
 			} else {
@@ -152,6 +167,16 @@ func (m *merger) checkPeople() {
 		}
 		m.checkPerson(p)
 	}
+}
+
+// pathBreaker is the name of the person, here or there, that as a part of a path would lead elsewhere.
+func (p *person) pathBreaker() string {
+	for _, name := range []string{p.Name, p.to} {
+		if name == "." || name == ".." || strings.Contains(name, "/") {
+			return name
+		}
+	}
+	return ""
 }
 
 func (m *merger) checkPerson(p *person) {

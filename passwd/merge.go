@@ -26,7 +26,7 @@ func Merge(old, new *Host, opt *Options) *Plan {
 		byName: map[string]*person{}, claimed: map[string]bool{},
 		plan: &Plan{
 			Version: 1, Users: []UserChange{}, Groups: []GroupChange{}, UIDMap: map[uint32]uint32{}, GIDMap: map[uint32]uint32{},
-			Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{}, timeout: opt.LockTimeout,
+			Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{}, merged: true, timeout: opt.LockTimeout,
 		},
 	}
 	m.readRanges()
@@ -273,6 +273,7 @@ func loginShell(shell string) bool {
 // finish puts the plan together.
 func (m *merger) finish() *Plan {
 	p := m.plan
+	p.Users, p.Groups = make([]UserChange, 0, len(m.people)+len(m.left)), make([]GroupChange, 0, len(m.teams))
 	for _, who := range slices.Concat(m.people, m.left) {
 		p.Users = append(p.Users, m.userChange(who))
 	}

@@ -115,14 +115,14 @@ func TestMergeTwoUsersFromFedora(t *testing.T) {
 	require.Equal(t, []string{"alice 500->1001", "bob 501->1002"}, moves(p))
 	require.Equal(t, map[uint32]uint32{0: 0, 8: 8, 99: 65534, 65534: 65534, 500: 1001, 501: 1002}, p.UIDMap)
 	require.Equal(t, map[uint32]uint32{0: 0, 10: 27, 12: 8, 15: 12, 76: 45, 99: 65534, 100: 100, 65534: 65534, 500: 1001, 501: 1002}, p.GIDMap)
-	require.NoError(t, p.selfCheck())
+	requireSound(t, p)
 }
 
 func TestMergeLab(t *testing.T) {
 	old, new := labHosts()
 	p := Merge(old, new, nil)
 	require.Empty(t, p.Conflicts)
-	require.NoError(t, p.selfCheck())
+	requireSound(t, p)
 	golden(t, "lab.txt", p.String())
 	j, err := json.MarshalIndent(p, "", " ")
 	require.NoError(t, err)

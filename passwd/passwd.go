@@ -116,17 +116,23 @@ func (f *File) Password(name string) string {
 // Add appends an account, before the first NIS line when there is one, with "x" as its password field. A last line
 // without its newline gets one. Errors: fs.ErrExist when a line, even a malformed one, has that name; ErrValue for
 // a field that cannot be written; ErrMalformed for a file with a NUL byte.
-func (f *File) Add(u User) error { return f.add(u, "x") }
+func (f *File) Add(u User) error {
+	text, err := f.line(u, "x")
+	if err == nil {
+		f.put(text, u)
+	}
+	return err
+}
 
-func (f *File) add(u User, password string) error {
+// line is that of a new account.
+func (f *File) line(u User, password string) (string, error) {
 	if err := f.vacant(u.Name); err != nil {
-		return err
+		return "", err
 	}
 	if err := checkUser(u); err != nil {
-		return fmt.Errorf("%s: %w", f.name, err)
+		return "", fmt.Errorf("%s: %w", f.name, err)
 	}
-	f.put(strings.Join([]string{u.Name, password, decimal(u.UID), decimal(u.GID), u.Gecos, u.Home, u.Shell}, ":"), u)
-	return nil
+	return strings.Join([]string{u.Name, password, decimal(u.UID), decimal(u.GID), u.Gecos, u.Home, u.Shell}, ":"), nil
 }
 
 // Set changes the account named u.Name to u. Fields that are as before keep their bytes, so that 01000 stays 01000.

@@ -21,6 +21,7 @@ var (
 // Strategy says what becomes of an account or group whose name the target has given to another.
 type Strategy string
 
+// The strategies.
 const (
 	Stop   Strategy = "stop"   // it is a conflict; the default
 	Keep   Strategy = "keep"   // the target's account stands, and the old ids map to it
@@ -51,6 +52,7 @@ type Options struct {
 // Action says what the plan does with an account or a group.
 type Action string
 
+// The actions.
 const (
 	ActionAdd      Action = "add"      // added with the ids that it had
 	ActionRenumber Action = "renumber" // added under another uid or gid
@@ -96,7 +98,8 @@ type Finding struct {
 	At     string `json:"at"` // "etc/passwd:12", a file alone, or "" for what is in no file
 }
 
-// Plan is what Merge decided. It is data: nothing has been written. Lists are never nil.
+// Plan is what Merge decided. It is data: nothing has been written. Lists are never nil. Its JSON is for people and
+// reports and lacks the texts to be written, so that a plan cannot be loaded from it: merge again with the same inputs.
 type Plan struct {
 	Version int           `json:"version"` // of this format: 1
 	Users   []UserChange  `json:"users"`   // ascending by FromUID
@@ -110,10 +113,14 @@ type Plan struct {
 	Warnings  []Finding         `json:"warnings"`
 	Changed   []string          `json:"changed"` // files that will differ, as "etc/passwd"
 
+	merged  bool // it comes from Merge, with its edits
 	edits   []edit
-	group   *GroupFile // as it will be, for the owner of a new shadow file
+	readers uint32 // gid of those who may read a new shadow file; 0: nobody
 	timeout time.Duration
 }
+
+// errNotMerged is that of a plan whose edits are not there.
+var errNotMerged = errors.New("the plan has conflicts or does not come from Merge; a plan is not loaded from JSON, merge again with the same inputs")
 
 type edit struct {
 	name          string
@@ -137,9 +144,15 @@ type Edits interface {
 	Edits() iter.Seq2[string, [2][]byte]
 }
 
-// Edits lists the files that the plan changes, passwd last.
+// Edits lists the files that the plan changes, passwd last. Of a plan that was loaded from JSON they have no content,
+// neither before nor after, which Apply refuses.
 func (p *Plan) Edits() iter.Seq2[string, [2][]byte] {
 	return func(yield func(string, [2][]byte) bool) {
+		for _, name := range p.Changed {
+			if !p.merged && !yield(name, [2][]byte{}) {
+				return
+			}
+		}
 		for _, e := range p.edits {
 			if !yield(e.name, [2][]byte{e.before, e.after}) {
 				return

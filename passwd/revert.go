@@ -19,35 +19,34 @@ func Revert(ctx context.Context, root string, receipt *Receipt) error {
 	if receipt.Version != 1 {
 		return fmt.Errorf("receipt of version %d, want 1", receipt.Version)
 	}
-	r, err := os.OpenRoot(root)
-	if err != nil {
-		return err
-	}
-	defer r.Close()
-	var changes []atomicfile.Change
-	for _, f := range slices.Backward(receipt.Files) {
-		c, err := undo(r, f)
-		if err != nil {
-			return fmt.Errorf("%s: %w", root, err)
+	for _, f := range receipt.Files {
+		if !slices.Contains(order, f.Name) {
+			return fmt.Errorf("%s: not one of the account files", f.Name)
 		}
-		if c != nil {
-			changes = append(changes, *c)
+		if f.Before != "" && f.Backup != f.Name+"-" {
+			return fmt.Errorf("%s: backup %s, want %s-", f.Name, quote(f.Backup), f.Name)
 		}
 	}
-	if len(changes) == 0 {
+	if len(receipt.Files) == 0 {
 		return nil
 	}
-	if err := commit(ctx, r, changes, 0); err != nil {
-		return fmt.Errorf("%s: %w", root, err)
-	}
-	return nil
+	_, err := commit(ctx, root, 0, func(r *os.Root) (changes []atomicfile.Change, err error) {
+		for _, f := range slices.Backward(receipt.Files) {
+			c, err := undo(r, f)
+			if err != nil {
+				return nil, err
+			}
+			if c != nil {
+				changes = append(changes, *c)
+			}
+		}
+		return changes, nil
+	})
+	return err
 }
 
 // undo plans the way back of one file; nil when it is as before already.
 func undo(r *os.Root, f FileReceipt) (*atomicfile.Change, error) {
-	if !slices.Contains(order, f.Name) {
-		return nil, fmt.Errorf("%s: not one of the account files", f.Name)
-	}
 	now, err := contents(r, f.Name)
 	if err != nil {
 		return nil, err
@@ -62,9 +61,6 @@ func undo(r *os.Root, f FileReceipt) (*atomicfile.Change, error) {
 	c := &atomicfile.Change{Name: f.Name, Before: now}
 	if f.Before == "" {
 		return c, nil
-	}
-	if f.Backup != f.Name+"-" {
-		return nil, fmt.Errorf("%s: backup %s, want %s-", f.Name, quote(f.Backup), f.Name)
 	}
 	if c.After, err = contents(r, f.Backup); err != nil {
 		return nil, err

@@ -14,6 +14,7 @@ import (
 // Kind says what a line of an account file is to the programs that read it.
 type Kind uint8
 
+// The kinds of lines.
 const (
 	Entry     Kind = iota // an account, a group or a range
 	Blank                 // nothing but blanks
@@ -35,6 +36,7 @@ func (k Kind) String() string {
 // Severity grades a Problem.
 type Severity uint8
 
+// The severities, ascending.
 const (
 	Info    Severity = iota // worth knowing
 	Warning                 // works now, and will fail with some program
@@ -204,15 +206,29 @@ func (t *table) writable() error {
 	return nil
 }
 
-// insert puts a new entry before the first NIS line, else at the end, and tells its row.
-func (t *table) insert(text string) int {
-	t.endLine()
+// draft is a copy of the text alone, to be edited without a look at what the lines mean.
+func (t *table) draft() *table {
+	c := *t
+	c.rows = slices.Clone(t.rows)
+	return &c
+}
+
+// insert puts new entries before the first NIS line, else at the end, and tells the first one's row.
+func (t *table) insert(texts ...string) int {
 	at := len(t.rows)
 	if t.nis >= 0 {
 		at = t.nis
-		t.nis++
+		t.nis += len(texts)
 	}
-	t.rows = slices.Insert(t.rows, at, row{text, "\n", Entry})
+	if len(texts) == 0 {
+		return at
+	}
+	t.endLine()
+	rows := make([]row, len(texts))
+	for i, text := range texts {
+		rows[i] = row{text, "\n", Entry}
+	}
+	t.rows = slices.Insert(t.rows, at, rows...)
 	return at
 }
 

@@ -240,9 +240,12 @@ func (m *merger) settleShared(t *team) {
 	owner, private := m.new.Passwd.Lookup(t.Name)
 	private = private && there && owner.GID == g.GID
 	people := there && m.newGIDs.has(g.GID) && !private
+	earlier, renamed := m.earlierTeam(t)
 	switch {
 	case people, there && !private && privileged[g.Name]:
 		m.stand(t, g)
+	case renamed:
+		m.stand(t, earlier)
 	case m.opt.OnConflict == Rename:
 		t.to = m.freeName(t.Name)
 	case !there:
@@ -254,6 +257,26 @@ func (m *merger) settleShared(t *team) {
 		m.blockTeam(t, "same-name-group", "a group of several here, the private group of a user on the target, %s", at)
 	default:
 		m.blockTeam(t, "same-name-system", "the name is that of a group of the target's system, gid %d, %s", g.GID, at)
+	}
+}
+
+// earlierTeam finds the group that an earlier run made of a group of several under a new name: by record, or because it
+// is the primary one of the same people, or has all of them as members.
+func (m *merger) earlierTeam(t *team) (Group, bool) {
+	gid, recorded := m.opt.GIDs[t.Name]
+	for n := 2; ; n++ {
+		name := numbered(t.Name, n)
+		if !m.used(name) {
+			return Group{}, false
+		}
+		g, there := m.new.Group.Lookup(name)
+		primary := func(p *person) bool { return p.target != nil && p.target.GID == g.GID }
+		lacks := func(p *person) bool { return p.target == nil || !slices.Contains(g.Members, p.to) }
+		switch {
+		case !there || !m.newGIDs.has(g.GID) || recorded && gid != g.GID:
+		case recorded, slices.ContainsFunc(t.primaries, primary), len(t.members) > 0 && !slices.ContainsFunc(t.members, lacks):
+			return g, true
+		}
 	}
 }
 

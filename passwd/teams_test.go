@@ -43,6 +43,8 @@ func TestGroups(t *testing.T) {
 		{name: "a membership without counterpart is told", oldPasswd: person("al", "500", "100"), oldGroup: "old:x:77:al\n", absent: []uint32{77}, warnings: []string{"group-missing old"}},
 		{name: "supplementary groups of the system", oldPasswd: person("al", "500", "100"), oldGroup: "audio:x:63:root,al\n", newGroup: "audio:x:29:pulse\n",
 			lines: []string{"audio:x:29:pulse,al"}, gids: map[uint32]uint32{63: 29}},
+		{name: "two of them that are one on the target", oldPasswd: person("al", "500", "100") + person("bo", "501", "100"), oldGroup: "exim:x:93:al\nDebian-exim:x:101:bo,al\n",
+			newGroup: "Debian-exim:x:110:zed\n", lines: []string{"Debian-exim:x:110:zed,al,bo"}, gids: map[uint32]uint32{93: 110, 101: 110}},
 		{name: "privileged ones are listed only", oldPasswd: person("al", "500", "100"), oldGroup: "docker:x:490:al\nadm:x:4:al\n", newGroup: "docker:x:998:\nadm:x:4:\n",
 			gids: map[uint32]uint32{490: 998}, warnings: []string{"privileged-group adm", "privileged-group docker"}},
 		{name: "and joined on request", oldPasswd: person("al", "500", "100"), oldGroup: "docker:x:490:al\nadm:x:4:al\n", newGroup: "docker:x:998:\nadm:x:4:\n",
@@ -81,7 +83,7 @@ func TestGroups(t *testing.T) {
 			require.Equal(t, c.warnings, kinds(p.Warnings), p.Warnings)
 			if c.conflicts == nil {
 				require.Equal(t, c.lines, groupLines(new, p))
-				require.NoError(t, p.selfCheck())
+				requireSound(t, p)
 			}
 			for from, to := range c.gids {
 				require.Equal(t, to, p.GIDMap[from], "gid %d", from)

@@ -81,8 +81,8 @@ func checkValue(what, text string) error {
 
 // checkName refuses names that no file could hold or that would be another thing there: a comment, a compat line, a path.
 func checkName(name string) error {
-	if err := checkValue("name "+quote(name), name); err != nil {
-		return err
+	if err := checkValue("", name); err != nil {
+		return fmt.Errorf("name %s%w", quote(name), err)
 	}
 	switch {
 	case name == "", name == ".", name == "..":
@@ -110,7 +110,7 @@ func nameTrouble(name string) (refused, odd string) {
 	base := strings.TrimSuffix(name, "$")
 	for i := range len(base) {
 		c := base[i] | 0x20
-		if !(c >= 'a' && c <= 'z' || base[i] >= '0' && base[i] <= '9' || strings.IndexByte("_.-", base[i]) >= 0) {
+		if (c < 'a' || c > 'z') && !strings.ContainsRune("0123456789_.-", rune(base[i])) {
 			return "", "useradd(8) allows letters, digits, dot, underscore and hyphen"
 		}
 	}

@@ -12,6 +12,9 @@ import (
 // people who shared one before shares a uid that was given. Later changes by others that leave this true are fine.
 // The error lists all that is not so.
 func (p *Plan) Verify(ctx context.Context, root string) error {
+	if !p.merged {
+		return errNotMerged
+	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}

@@ -7,49 +7,74 @@ import (
 
 // write makes the new text of the target's files.
 func (m *merger) write() {
-	group := &GroupFile{m.new.Group.clone()}
-	for _, t := range m.teams {
-		m.writeTeam(group, t)
+	group, users := m.new.Group.draft(), m.new.Passwd.draft()
+	group.insert(m.groupLines(group)...)
+	users.insert(m.userLines()...)
+	// A group of people is not for the readers of shadow, whatever its name.
+	if g, ok := m.new.Group.Lookup("shadow"); ok && !m.newGIDs.has(g.GID) {
+		m.plan.readers = g.GID
 	}
-	users := &File{m.new.Passwd.clone()}
+	m.edit(&m.new.Group.table, group)
+	m.carrySubIDs(m.new.SubUID, m.old.SubUID, "SUB_UID_MIN")
+	m.carrySubIDs(m.new.SubGID, m.old.SubGID, "SUB_GID_MIN")
+	m.edit(&m.new.Passwd.table, users)
+}
+
+// userLines are the lines of those who come.
+func (m *merger) userLines() []string {
 	password := "*"
 	if m.new.Shadow {
 		password = "x"
 	}
+	var lines []string
 	for _, p := range m.people {
 		if !p.joins() {
 			continue
 		}
-		if err := users.add(m.line(p), password); err != nil {
+		line, err := m.new.Passwd.line(m.line(p), password)
+		if err != nil {
 			m.block(p, "value", "%v", err)
-		} else if !m.new.Shadow {
+			continue
+		}
+		if !m.new.Shadow {
 			m.warn("no-shadow", p.Name, p.at, "the target has no etc/shadow; the account comes without password")
 		}
+		lines = append(lines, line)
 	}
-	m.plan.group = group
-	m.edit(&m.new.Group.table, &group.table)
-	m.carrySubIDs(m.new.SubUID, m.old.SubUID, "SUB_UID_MIN")
-	m.carrySubIDs(m.new.SubGID, m.old.SubGID, "SUB_GID_MIN")
-	m.edit(&m.new.Passwd.table, &users.table)
+	return lines
 }
 
-func (m *merger) writeTeam(group *GroupFile, t *team) {
-	switch {
-	case t.conflict || t.missing:
-	case t.target == nil && t.settled:
-		t.appended = m.memberNames(t)
-		password := "*"
-		if m.new.GShadow {
-			password = "x"
-		}
-		if err := group.add(Group{t.to, t.gid, t.appended}, password); err != nil {
-			m.blockTeam(t, "value", "%v", err)
-		}
-	case len(t.appended) > 0:
-		if _, err := group.AddMember(t.to, t.appended...); err != nil {
-			m.blockTeam(t, "value", "%v", err)
+// groupLines are the lines of the groups that come. Members who come to a group of the target go to its line in file;
+// several groups of the old host may come to the same.
+func (m *merger) groupLines(file *table) []string {
+	password := "*"
+	if m.new.GShadow {
+		password = "x"
+	}
+	var lines []string
+	joining := map[string][]string{}
+	for _, t := range m.teams {
+		switch {
+		case t.conflict || t.missing:
+		case t.target == nil && t.settled:
+			t.appended = m.memberNames(t)
+			line, err := m.new.Group.line(Group{t.to, t.gid, t.appended}, password)
+			if err != nil {
+				m.blockTeam(t, "value", "%v", err)
+				continue
+			}
+			lines = append(lines, line)
+		case len(t.appended) > 0:
+			joining[t.to] = append(joining[t.to], t.appended...)
+			row, text, _, err := m.new.Group.joined(t.to, joining[t.to])
+			if err != nil {
+				m.blockTeam(t, "value", "%v", err)
+				continue
+			}
+			file.replace(row, text)
 		}
 	}
+	return lines
 }
 
 // edit notes a file when its rows changed.

@@ -169,11 +169,12 @@ func FuzzMerge(f *testing.F) {
 		again := shadow.Merge(old, target, opt)
 		require.True(t, plan.String() == again.String(), "deterministic")
 		require.True(t, string(target.Shadow.Bytes()) == newS && string(target.Group.Bytes()) == newG, "pure")
-		got := apply(t, target, plan)
 		if len(plan.Conflicts) > 0 {
 			require.Empty(t, plan.Changed)
+			requireRefused(t, plan)
 			return
 		}
+		got := apply(t, target, plan)
 		for e := range target.Shadow.All() {
 			now, ok := got.Shadow.Lookup(e.Name)
 			require.True(t, ok && now == e, "the target's entries stand")

@@ -86,24 +86,30 @@ func (h *Host) source(name string) (e Entry, at string, o origin) {
 // SamePerson tells whether the shadow entries prove that newName on the new host is oldName of the old one, as after an
 // earlier merge that gave him another uid. There are two proofs. An equal salted hash: two people never share one, as
 // the salt is drawn anew for each password; a lock before it does not count, since locking an account does not change
-// whose it is. Without a salted hash on either side (locked accounts, unsalted NT hashes) nine equal fields, the date
-// of the last change among them, which a merge carries over and useradd would have set to the day of its run. It is
+// whose it is. Without a salted hash on either side (locked accounts, unsalted NT hashes) nine fields as a merge writes
+// them: with the date of the last change, which it carries over and useradd would have set to the day of its run, or
+// with a lone "!" and no dates, as a merge makes of a missing or unreadable line and useradd and pwconv never do. It is
 // meant for names that are equal, or where a merge renamed one, and is false when in doubt.
 func SamePerson(old, new *Host, oldName, newName string) bool {
-	a, ok := old.effective(oldName)
+	if old == nil {
+		return false
+	}
+	has, ok := new.effective(newName)
 	if !ok {
 		return false
 	}
-	b, ok := new.effective(newName)
-	if !ok {
-		return false
+	was, _ := old.effective(oldName)
+	if h := bareHash(was.Hash); h != "" && h == bareHash(has.Hash) {
+		return true
 	}
-	ha, hb := bareHash(a.Hash), bareHash(b.Hash)
-	if ha != "" || hb != "" {
-		return ha == hb
+	wants, _ := newMerger(old, new, &Options{}).wanted(Rename{oldName, newName})
+	locked := lockedEntry(newName)
+	if f := new.Shadow; f != nil {
+		if _, err := f.format(&wants, nil); err != nil {
+			wants = locked
+		}
 	}
-	a.Name = b.Name
-	return a == b && a.LastChange != ""
+	return has == wants && (has.LastChange != "" || has == locked)
 }
 
 // effective is source with the password that is in force.

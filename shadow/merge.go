@@ -45,14 +45,14 @@ func Merge(old, new *Host, opt *Options) *Plan {
 	if opt == nil {
 		opt = &Options{}
 	}
-	m := &merger{old: old, new: new, opt: opt, work: &work{}, told: map[string]bool{}, users: map[string]string{}, plan: &Plan{
-		Version: 1, Hashes: []Hash{}, Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{},
-	}}
+	m := newMerger(old, new, opt)
 	m.plan.work = seal(m.work)
 	for _, u := range opt.Users {
 		m.users[u.From] = u.To
 	}
 	m.target()
+	m.plan.Hashes = make([]Hash, 0, len(opt.Users))
+	m.work.users = make([]wantUser, 0, len(opt.Users))
 	for _, u := range opt.Users {
 		m.user(u)
 	}
@@ -72,6 +72,15 @@ type merger struct {
 	users    map[string]string // old name to new name
 	told     map[string]bool   // positions on the old host that a warning names already
 }
+
+func newMerger(old, new *Host, opt *Options) *merger {
+	return &merger{old: old, new: new, opt: opt, work: &work{}, told: map[string]bool{}, users: map[string]string{}, plan: &Plan{
+		Version: 1, Hashes: []Hash{}, Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{},
+	}}
+}
+
+// lockedEntry is for users whose password is not known or cannot be written.
+func lockedEntry(name string) Entry { return Entry{Name: name, Hash: NewSecret("!")} }
 
 func (m *merger) warn(kind, name, at, format string, args ...any) {
 	m.plan.Warnings = append(m.plan.Warnings, Finding{Kind: kind, Name: show(name), At: at, Detail: fmt.Sprintf(format, args...)})
@@ -94,7 +103,7 @@ func (m *merger) target() {
 	if f := m.new.Shadow; f != nil {
 		m.targetProblems(f.t())
 		if m.open(f.t()) {
-			m.shadow = &File{seal(f.t().clone())}
+			m.shadow = &File{seal(f.t().clone(len(m.opt.Users)))}
 		}
 		m.lostLater(f.t())
 	} else if len(m.opt.Users) > 0 {
@@ -103,7 +112,7 @@ func (m *merger) target() {
 	if f := m.new.Group; f != nil {
 		m.targetProblems(f.t())
 		if m.open(f.t()) {
-			m.group = &GroupFile{seal(f.t().clone())}
+			m.group = &GroupFile{seal(f.t().clone(len(m.opt.Groups)))}
 		}
 	} else if len(m.opt.Groups) > 0 {
 		m.plan.Warnings = append(m.plan.Warnings, Finding{Kind: "no-target-file", At: gshadowPath, Detail: "the new host has no such file and none is made"})
@@ -168,9 +177,11 @@ func (m *merger) user(u Rename) {
 // wanted gives the entry that u is to have, and where it comes from.
 func (m *merger) wanted(u Rename) (Entry, string) {
 	e, at, o := m.old.source(u.From)
-	m.told[at] = o == garbled || o == cleaned
+	if o == garbled || o == cleaned {
+		m.told[at] = true
+	}
 	if o < cleaned {
-		e = Entry{Hash: NewSecret("!")}
+		e = lockedEntry(u.To)
 	}
 	e.Name = u.To
 	moved := m.passwd(&e, u, at, o)
@@ -242,7 +253,7 @@ func (m *merger) place(u Rename, e Entry, at string) (Entry, bool) {
 		return e, false
 	}
 	has, ok := m.shadow.Lookup(u.To)
-	_, before := m.new.Shadow.Lookup(u.To)
+	_, before := m.new.Shadow.t().index[u.To]
 	switch {
 	case ok && !before:
 		m.conflict("twice", u.To, at, "two users of the old host are to have this name")
@@ -267,7 +278,7 @@ func (m *merger) place(u Rename, e Entry, at string) (Entry, bool) {
 		m.conflict("bad-name", u.To, at, "%s", why)
 		return e, false
 	}
-	locked := Entry{Name: u.To, Hash: NewSecret("!")}
+	locked := lockedEntry(u.To)
 	m.warn("unwritable", u.To, at, "the password field is too long or has a control character: added locked, with no dates")
 	if err := m.shadow.Add(locked); err != nil {
 		m.conflict("bad-name", u.To, at, "the name is too long")

@@ -51,11 +51,13 @@ type wantGroup struct {
 	members []string
 }
 
-// Edits gives the files to change: the path below the root, and the content before and after. There is none while
-// conflicts remain.
+// Edits gives the files to change: the path below the root, and the content before and after. While conflicts remain, or
+// for a plan that was loaded from JSON, it is etc/shadow without content, neither before nor after, so that whoever
+// commits them refuses.
 func (p *Plan) Edits() iter.Seq2[string, [2][]byte] {
 	return func(yield func(string, [2][]byte) bool) {
 		if p.work == nil || len(p.Conflicts) > 0 {
+			yield(shadowPath, [2][]byte{})
 			return
 		}
 		for _, f := range p.work().files {

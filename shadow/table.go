@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strconv"
 	"strings"
 
 	"github.com/mailmove/mailmove/internal/lines"
@@ -140,7 +141,7 @@ func (t *table) where(i int) string {
 	return t.file
 }
 
-func (t *table) pos(i int) string { return fmt.Sprintf("%s:%d", t.file, i+1) }
+func (t *table) pos(i int) string { return t.file + ":" + strconv.Itoa(i+1) }
 
 func (t *table) at(i int) *line {
 	if i < len(t.lines) {
@@ -285,12 +286,12 @@ func format(sealed func() *table, s fmt.State) {
 	_, _ = fmt.Fprintf(s, "(%s, %d lines)", t.file, len(t.lines)+len(t.added))
 }
 
-// clone copies what edits change.
-func (t *table) clone() *table {
+// clone copies what edits change, with room for that many more lines.
+func (t *table) clone(more int) *table {
 	c := *t
 	c.lines = append([]line(nil), t.lines...)
-	c.added = append([]line(nil), t.added...)
-	c.index = make(map[string]int, len(t.index))
+	c.added = append(make([]line, 0, len(t.added)+more), t.added...)
+	c.index = make(map[string]int, len(t.index)+more)
 	for k, v := range t.index {
 		c.index[k] = v
 	}

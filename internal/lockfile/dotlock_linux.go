@@ -135,19 +135,18 @@ func unallowed(err error) bool {
 // directory where every file is a mail folder.
 func (l *MailboxLock) linkDotlock(host string) error {
 	dirfd := int(l.dir.Fd())
-	fd, err := unix.Openat(dirfd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	f, err := nameless(dirfd)
 	if err != nil && !unallowed(err) {
 		return l.linkNamed(dirfd, host) // an old kernel, NFS
 	}
 	if err != nil {
 		return pathError("create", l.lock, err)
 	}
-	f := os.NewFile(uintptr(fd), l.lock)
 	if err := l.fillDotlock(f); err != nil {
 		f.Close()
 		return pathError("write", l.lock, err)
 	}
-	if err := unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(fd), dirfd, l.lock, unix.AT_SYMLINK_FOLLOW); err != nil {
+	if err := giveName(f, dirfd, l.lock); err != nil {
 		f.Close()
 		if errors.Is(err, unix.ENOENT) {
 			return l.linkNamed(dirfd, host) // /proc is not mounted
@@ -156,6 +155,19 @@ func (l *MailboxLock) linkDotlock(host string) error {
 	}
 	l.dotlock = f
 	return nil
+}
+
+// nameless makes a file in a directory that gets its name from giveName (O_TMPFILE of open(2)).
+func nameless(dirfd int) (*os.File, error) {
+	fd, err := unix.Openat(dirfd, ".", unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "lock file"), nil
+}
+
+func giveName(f *os.File, dirfd int, name string) error {
+	return unix.Linkat(unix.AT_FDCWD, "/proc/self/fd/"+strconv.Itoa(int(f.Fd())), dirfd, name, unix.AT_SYMLINK_FOLLOW)
 }
 
 // linkNamed does so by way of a file with a name of its own.

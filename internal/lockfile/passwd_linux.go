@@ -152,16 +152,42 @@ func recordLock(f *os.File, path string, exclusive bool) error {
 	return held
 }
 
-// takeFile makes NAME.lock out of NAME.PID by link(2), which succeeds for one only.
+// takeFile makes NAME.lock by link(2), which succeeds for one only. What is linked has no name before where the file
+// system can do that, so that a process killed in between leaves nothing.
 func (l *Lock) takeFile(name string) error {
+	dir, err := l.etc.Open(".")
+	if err != nil {
+		return pathError("open", "etc", err)
+	}
+	defer dir.Close()
+	lock, dirfd := name+".lock", int(dir.Fd())
+	mine, err := nameless(dirfd)
+	if err != nil {
+		return l.takeByName(name, lock)
+	}
+	if err = fillPid(mine); err == nil {
+		err = l.link(lock, func() error { return giveName(mine, dirfd, lock) })
+	}
+	switch {
+	case err == nil:
+		l.files = append(l.files, ownFile{lock, mine})
+		return nil
+	case errors.Is(err, fs.ErrNotExist): // /proc is not mounted
+		err = l.takeByName(name, lock)
+	}
+	mine.Close()
+	return err
+}
+
+// takeByName does so by way of NAME.PID, as shadow-utils does.
+func (l *Lock) takeByName(name, lock string) error {
 	temp := name + "." + strconv.Itoa(os.Getpid())
 	mine, err := l.writePid(temp)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = l.etc.Remove(temp) }()
-	lock := name + ".lock"
-	err = l.link(temp, lock)
+	err = l.link(lock, func() error { return l.etc.Link(temp, lock) })
 	if err != nil {
 		mine.Close()
 		return err
@@ -178,10 +204,10 @@ func (l *Lock) takeFile(name string) error {
 	return nil
 }
 
-// link removes the lock of a dead process once.
-func (l *Lock) link(temp, lock string) error {
+// link gives our file the name of the lock. It removes the lock of a dead process once.
+func (l *Lock) link(lock string, give func() error) error {
 	for range 2 {
-		err := l.etc.Link(temp, lock)
+		err := give()
 		if err == nil {
 			return nil
 		}
@@ -193,6 +219,14 @@ func (l *Lock) link(temp, lock string) error {
 		}
 	}
 	return &HeldError{Path: "etc/" + lock}
+}
+
+// fillPid writes what shadow-utils read in a lock file, and waits for the disk, as they do.
+func fillPid(f *os.File) error {
+	if _, err := f.WriteString(strconv.Itoa(os.Getpid()) + "\x00"); err != nil {
+		return err
+	}
+	return unix.Fdatasync(int(f.Fd()))
 }
 
 func (l *Lock) writePid(temp string) (*os.File, error) {
@@ -208,11 +242,7 @@ func (l *Lock) writePid(temp string) (*os.File, error) {
 	if err != nil {
 		return nil, pathError("create", "etc/"+temp, err)
 	}
-	_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\x00")
-	if err == nil {
-		err = unix.Fdatasync(int(f.Fd()))
-	}
-	if err != nil {
+	if err = fillPid(f); err != nil {
 		f.Close()
 		_ = l.etc.Remove(temp)
 		return nil, pathError("write", "etc/"+temp, err)

@@ -257,14 +257,21 @@ func asPath(t *testing.T, err error) *fs.PathError {
 	return pe
 }
 
-func TestPasswdTempOfAnEarlierProcess(t *testing.T) {
+// Where a file cannot be without a name until it is linked.
+func TestPasswdLockByWayOfANamedFile(t *testing.T) {
 	etc, root := host(t, "passwd")
-	temp := "passwd." + strconv.Itoa(os.Getpid())
-	require.NoError(t, os.WriteFile(filepath.Join(etc, temp), []byte("torn"), 0o600))
-	lock, err := Passwd(t.Context(), root, 0)
+	sub, err := root.OpenRoot("etc")
 	require.NoError(t, err)
-	require.Equal(t, []string{".pwd.lock", "passwd", "passwd.lock"}, list(t, etc))
+	temp := "passwd." + strconv.Itoa(os.Getpid())
+	require.NoError(t, os.WriteFile(filepath.Join(etc, temp), []byte("torn, by an earlier process of this number"), 0o600))
+	lock := &Lock{etc: sub}
+	require.NoError(t, lock.takeByName("passwd", "passwd.lock"))
+	require.Equal(t, []string{"passwd", "passwd.lock"}, list(t, etc))
+	content, err := os.ReadFile(filepath.Join(etc, "passwd.lock"))
+	require.NoError(t, err)
+	require.Equal(t, strconv.Itoa(os.Getpid())+"\x00", string(content))
 	require.NoError(t, lock.Unlock())
+	require.Equal(t, []string{"passwd"}, list(t, etc))
 }
 
 func TestPasswdUnlockSparesTheLockOfAnother(t *testing.T) {
