@@ -17,7 +17,7 @@ var (
 	signs12      = regexp.MustCompile(`(?m)^\s*(auth\s+\S+\s*\{|passdb\s+[a-z]\S*\s*\{|userdb\s+[a-z]\S*\s*\{|socket\s+(listen|connect)\s*\{|login_process_\w+\s*=|protocols\s*=.*(imaps|pop3s))`)
 	signs11      = regexp.MustCompile(`(?m)^\s*(ssl_disable|mail_extra_groups|login_greeting_capability)\s*=`)
 	signs10      = regexp.MustCompile(`(?m)^\s*(default_mail_env|mmap_no_write)\s*=`)
-	signs20      = regexp.MustCompile(`(?m)^\s*(service\s+\S+\s*\{|(passdb|userdb)\s*\{|disable_plaintext_auth\s*=|ssl_cert\s*=\s*<)`)
+	signs20      = regexp.MustCompile(`(?m)^\s*(service\s+\S+\s*\{|(passdb|userdb)\s*\{|ssl_cert\s*=\s*<)`)
 )
 
 // detect finds the version: given, of a dump's header, of the package installed in this tree, of the version line of

@@ -32,6 +32,8 @@ type Options struct {
 	Expand   bool   // read <files and resolve $variables, as doveconf -x does
 	MaxFiles int    // 0 = 10,000
 	MaxBytes int    // of all files together, 0 = 64 MiB
+
+	shown string // goes before the names of files in positions
 }
 
 // Problem is something Dovecot says about a configuration. Fatal ones make it refuse the whole (exit status 89).
@@ -164,6 +166,9 @@ func Load(fsys fs.FS, name string, opt *Options) (*Config, error) {
 	return l.Config, nil
 }
 
+// at is a position in the file name of fsys, as it is to be shown. Line 0 is the whole file.
+func (l *loader) at(name string, line int) position { return position{l.opt.shown + name, line} }
+
 func (l *loader) fatal(at position, msg string) {
 	l.problems = append(l.problems, Problem{at.String(), msg, true})
 }
@@ -199,7 +204,7 @@ func (l *loader) parse(name string, src []byte) {
 }
 
 func (l *loader) statement(s *Statement, file string) {
-	at := position{file, s.Line}
+	at := l.at(file, s.Line)
 	if s.hash && !l.v.before(v20) {
 		l.warn(at, "Ambiguous '#' character in line, treating it as comment. Add a space before it to remove this warning.")
 	}

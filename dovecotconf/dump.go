@@ -16,7 +16,7 @@ func (l *loader) dropMessages(src []byte) []byte {
 		if !ok {
 			continue
 		}
-		at := position{l.main, i + 1}
+		at := l.at(l.main, i+1)
 		if rest, fatal := strings.CutPrefix(msg, "Fatal: "); fatal {
 			l.fatal(at, rest)
 		} else {
@@ -36,7 +36,7 @@ func (l *loader) readOldDump(src []byte) {
 	for i := range ls {
 		text := strings.TrimRight(string(ls[i].Text), "\r")
 		s := Statement{Kind: Blank, Line: i + 1, raw: ls[i : i+1]}
-		at := position{l.main, i + 1}
+		at := l.at(l.main, i+1)
 		body := strings.TrimLeft(text, " ")
 		indent := (len(text) - len(body)) / 2
 		key, value, ok := strings.Cut(body, ":")

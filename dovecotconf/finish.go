@@ -25,7 +25,7 @@ func (l *loader) finish() {
 func (l *loader) checkOpen() {
 	for i := len(l.frames) - 1; i >= 0; i-- {
 		f := l.frames[i]
-		at := position{file: l.main}
+		at := l.at(l.main, 0)
 		if l.v.before(v20) {
 			l.fatal(at, "Missing '}'")
 			return
@@ -36,7 +36,7 @@ func (l *loader) checkOpen() {
 
 func (l *loader) check24() {
 	if _, ok := l.seen[seenKey(nil, "dovecot_storage_version")]; !ok && l.first {
-		l.fatal(position{file: l.main}, "dovecot_storage_version setting must be set")
+		l.fatal(l.at(l.main, 0), "dovecot_storage_version setting must be set")
 	}
 	for i := range l.entries {
 		e := &l.entries[i]
@@ -125,7 +125,7 @@ func (l *loader) checkConflicts() {
 			if n > 1 {
 				plain = was.e
 			}
-			l.fatal(position{file: l.main}, fmt.Sprintf("Conflict in setting %s found from filter at %s", e.key, plain.block))
+			l.fatal(l.at(l.main, 0), fmt.Sprintf("Conflict in setting %s found from filter at %s", e.key, plain.block))
 		}
 		if !ok {
 			first[k] = where{e, n > 1}
@@ -140,7 +140,7 @@ func (l *loader) checkValues() {
 			return l.entries[i].value, l.entries[i].at
 		}
 		v, _ := fallback(l.v, key)
-		return v, position{file: l.main}
+		return v, l.at(l.main, 0)
 	}
 	if t, at := value("pop3_delete_type"); t == "flag" {
 		if flag, _ := value("pop3_deleted_flag"); flag == "" {

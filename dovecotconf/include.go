@@ -24,7 +24,7 @@ func (l *loader) resolve(dir, p string) string {
 
 // include reads the files of an !include line at the point where it stands.
 func (l *loader) include(s Statement, file string) {
-	at := position{file, s.Line}
+	at := l.at(file, s.Line)
 	try := s.Kind == IncludeTry
 	if l.v.before(v20) {
 		l.includeOne(l.resolve(l.opt.Dir, s.Value), s.Value, at, try)

@@ -122,10 +122,22 @@ func (l *loader) rename(at position, key, value string) {
 	l.add(e)
 }
 
+// toAuthService moves what concerns the process out of auth NAME { }.
+var toAuthService = map[string]string{"user": "user", "chroot": "chroot", "executable": "executable", "process_size": "vsz_limit"}
+
 // authLegacy is a setting inside auth NAME { }.
 func (l *loader) authLegacy(s *Statement, at position) bool {
 	if s.Key == "count" {
 		l.obsolete(at, "auth_count has been removed, and its value must be 1")
+		return true
+	}
+	if key, ok := toAuthService[strings.TrimPrefix(s.Key, "auth_")]; ok {
+		l.obsolete(at, fmt.Sprintf("auth_%s has been replaced by service auth { %s }", strings.TrimPrefix(s.Key, "auth_"), key))
+		value := s.Value
+		if key == "vsz_limit" {
+			value += " M"
+		}
+		l.add(entry{path: []string{"service auth"}, key: key, value: value, long: value, at: at})
 		return true
 	}
 	prefixed := *s

@@ -25,8 +25,17 @@ func Read(path string, opt *Options) (*Config, error) {
 		if err != nil {
 			return nil, err
 		}
-		top := filepath.VolumeName(abs) + string(filepath.Separator)
-		return Load(os.DirFS(top), filepath.ToSlash(abs[len(top):]), opt)
+		o := Options{}
+		if opt != nil {
+			o = *opt
+		}
+		o.shown = filepath.ToSlash(filepath.VolumeName(abs)) + "/"
+		c, err := Load(os.DirFS(filepath.FromSlash(o.shown)), filepath.ToSlash(abs)[len(o.shown):], &o)
+		var pe *fs.PathError
+		if errors.As(err, &pe) {
+			err = &fs.PathError{Op: pe.Op, Path: path, Err: pe.Err}
+		}
+		return c, err
 	}
 	root, err := os.OpenRoot(path)
 	if err != nil {

@@ -30,6 +30,7 @@ type Call struct {
 	JSON   bool          // -json was given
 	Stdout io.Writer
 	Stderr io.Writer
+	usage  string
 	args   []string
 }
 
@@ -47,12 +48,8 @@ func New(name, usage string, args []string, stdout, stderr io.Writer) *Call {
 	c := &Call{Name: name, Flags: flag.NewFlagSet(name, flag.ContinueOnError), Stdout: stdout, Stderr: stderr, args: args}
 	c.Flags.SetOutput(io.Discard)
 	c.Flags.BoolVar(&c.JSON, "json", false, "print one JSON object")
-	c.Flags.Usage = func() {
-		fmt.Fprintln(stdout, usage)
-		fmt.Fprintln(stdout, "\nflags:")
-		c.Flags.SetOutput(stdout)
-		c.Flags.PrintDefaults()
-	}
+	c.Flags.Usage = func() {} // the flag package would show it at every mistake
+	c.usage = usage
 	return c
 }
 
@@ -61,6 +58,9 @@ func (c *Call) Parse(least, most int) error {
 	err := c.Flags.Parse(c.args)
 	switch n := c.Flags.NArg(); {
 	case errors.Is(err, flag.ErrHelp):
+		fmt.Fprintf(c.Stdout, "%s\n\nflags:\n", c.usage)
+		c.Flags.SetOutput(c.Stdout)
+		c.Flags.PrintDefaults()
 		return err
 	case err != nil:
 		return c.Misused("%v", err)

@@ -51,8 +51,9 @@ func TestParse(t *testing.T) {
 		{nil, 0, 0, true}, {[]string{"a"}, 0, 0, false}, {nil, 1, 1, false}, {[]string{"-json", "a"}, 1, 1, true},
 		{[]string{"-nonsense"}, 0, 0, false}, {[]string{"a", "b", "c"}, 1, -1, true},
 	} {
-		p, _, errs := call(c.args...)
+		p, out, errs := call(c.args...)
 		err := p.Parse(c.min, c.max)
+		require.Empty(t, out.String(), c.args)
 		require.Equal(t, c.ok, err == nil, c.args)
 		if !c.ok {
 			require.Contains(t, errs.String(), "prog: error: ")

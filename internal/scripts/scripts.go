@@ -96,6 +96,9 @@ func run(ts *testscript.TestScript, neg bool, args []string) {
 
 var message = regexp.MustCompile(`^(error|warning|hint): (.*[^.\s])$`)
 
+// sentence begins with a capital letter that is not that of an abbreviation.
+var sentence = regexp.MustCompile(`^[A-Z][^A-Z]`)
+
 // checkStderr holds messages to their form. An error may have further lines, as joined errors do.
 func checkStderr(name string, code int, stderr string) error {
 	failed := false
@@ -109,7 +112,7 @@ func checkStderr(name string, code int, stderr string) error {
 			return fmt.Errorf("stderr has a line %q: want %s: error, warning or hint, without a full stop", line, name)
 		case m[1] == "error":
 			failed = true
-			if c := m[2][0]; 'A' <= c && c <= 'Z' {
+			if sentence.MatchString(m[2]) {
 				return fmt.Errorf("the error %q is not in lower case", m[2])
 			}
 		}
