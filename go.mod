@@ -7,8 +7,10 @@ require (
 	github.com/emersion/go-mbox v1.0.4
 	github.com/go-crypt/crypt v0.14.15
 	github.com/miekg/dns v1.1.73
+	github.com/moby/sys/user v0.5.0
 	github.com/rogpeppe/go-internal v1.16.0
 	github.com/stretchr/testify v1.12.1
+	github.com/tredoe/osutil v1.5.0
 	go.etcd.io/bbolt v1.5.0
 	golang.org/x/sync v0.22.0
 	golang.org/x/sys v0.47.0

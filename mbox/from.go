@@ -107,7 +107,7 @@ func (d *dateParser) take(c byte) bool {
 func (d *dateParser) parse(loc *time.Location) (time.Time, bool) {
 	d.i = 4 // The weekday is never looked at.
 	asctime := d.monthName()
-	ok := false
+	var ok bool
 	if asctime {
 		ok = d.dayOfMonth() && d.clock() && d.take(' ') && d.zoneName() && d.fullYear()
 	} else {

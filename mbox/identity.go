@@ -56,7 +56,7 @@ func Identities(ctx context.Context, root *os.Root, name string, opt *Options) i
 			}
 			return nil
 		})
-		if err != nil && err != errStopped {
+		if err != nil && !errors.Is(err, errStopped) {
 			yield(Entry{}, err)
 		}
 	}

@@ -12,6 +12,7 @@ import (
 // Kind is what a file or a directory holds.
 type Kind int
 
+// The kinds.
 const (
 	None    Kind = iota // no mailbox that can be told from its looks, such as an empty file or a plain directory
 	Mbox                // a regular file that begins with "From "
@@ -60,7 +61,7 @@ func Detect(root *os.Root, name string) (Kind, error) {
 	defer f.Close()
 	head := make([]byte, len(fromPrefix))
 	n, err := io.ReadFull(f, head)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		err = nil
 	}
 	if err == nil && IsMbox(head[:n]) {

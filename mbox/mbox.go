@@ -100,6 +100,7 @@ func (f Flags) String() string {
 // XUID says what Dovecot makes of a message's X-UID header (mbox-sync-parse.c, parse_x_uid).
 type XUID uint8
 
+// The states of an X-UID header.
 const (
 	XUIDMissing   XUID = iota // there is none: the message gets the next UID
 	XUIDKept                  // it is the message's UID

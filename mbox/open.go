@@ -24,7 +24,8 @@ func enter(root *os.Root, name string) (dir *os.Root, base string, err error) {
 		return nil, "", err
 	}
 	at := ""
-	for rest, more := name, true; ; {
+	for rest := name; ; {
+		var more bool
 		base, rest, more = strings.Cut(rest, "/")
 		if !more {
 			return dir, base, nil

@@ -339,7 +339,7 @@ func TestLaxIsWhatGoMboxCounts(t *testing.T) {
 func goMbox(r io.Reader) (n int, err error) {
 	mr := gombox.NewReader(r)
 	for {
-		if _, err := mr.NextMessage(); err == io.EOF {
+		if _, err := mr.NextMessage(); errors.Is(err, io.EOF) {
 			return n, nil
 		} else if err != nil {
 			return n, err

@@ -3,6 +3,7 @@ package mbox
 import (
 	"bufio"
 	"bytes"
+	"errors"
 	"io"
 	"strconv"
 	"strings"
@@ -48,11 +49,11 @@ func readUIDList(r io.Reader, wanted func(base string) bool) (*UIDList, error) {
 	prev := uint32(0)
 	for n := 1; ; n++ {
 		line, err := br.ReadSlice('\n')
-		if err == bufio.ErrBufferFull {
+		if errors.Is(err, bufio.ErrBufferFull) {
 			l.Broken = n
 			break
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

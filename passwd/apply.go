@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,6 +21,8 @@ import (
 type Receipt struct {
 	Version int           `json:"version"` // 1
 	Files   []FileReceipt `json:"files"`   // in the order in which they were renamed; never nil
+
+	BackupDir string `json:"backup_dir"` // that of Options, absolute; "" when there is none
 }
 
 // FileReceipt is one file of a Receipt.
@@ -36,7 +39,8 @@ var order = []string{"etc/gshadow", "etc/group", "etc/shadow", "etc/subuid", "et
 
 // Apply writes the plan, and what more plans for the same host want, in one commit below root: under the locks of
 // lckpwdf(3) and shadow-utils, all files staged before the first rename, gshadow first and passwd last. The old contents
-// go to "etc/passwd-" and so on; modes, owners and attributes stay.
+// go to "etc/passwd-" and so on, and to a set of their own when Options has a BackupDir; modes, owners and attributes
+// stay. When root is the running host's own, nscd(8) and sss_cache(8) are told afterwards, where they are installed.
 //
 // Each file must be as its plan saw it or already as wanted, else the error wraps ErrDrift and nothing is written; so
 // an Apply that was cut short is completed by calling it again, which also removes what it left behind. A plan without
@@ -45,7 +49,8 @@ var order = []string{"etc/gshadow", "etc/group", "etc/shadow", "etc/subuid", "et
 // *fs.PathError, also for a symbolic link in the place of a file.
 //
 // The receipt covers every file of the plans, those that an earlier call completed included. It comes beside an error
-// when files are new all the same: a directory could not be synced, a lock file not removed, a file not put back.
+// when files are new all the same: a directory could not be synced, a lock file not removed, a file not put back, a
+// cache not told.
 func (p *Plan) Apply(ctx context.Context, root string, more ...Edits) (*Receipt, error) {
 	if !p.merged {
 		return nil, errNotMerged
@@ -61,14 +66,28 @@ func (p *Plan) Apply(ctx context.Context, root string, more ...Edits) (*Receipt,
 	for _, c := range changes {
 		receipt.Files = append(receipt.Files, FileReceipt{c.Name, digest(c.Before), digest(c.After), c.Backup})
 	}
+	if p.backupDir != "" {
+		if receipt.BackupDir, err = filepath.Abs(p.backupDir); err != nil {
+			return nil, err
+		}
+	}
 	if len(changes) == 0 {
 		return receipt, nil
 	}
-	stands, err := commit(ctx, root, p.timeout, func(*os.Root) ([]atomicfile.Change, error) { return changes, nil })
-	if !stands {
-		receipt = nil
+	set := ""
+	stands, err := commit(ctx, root, p.timeout, func(r *os.Root) (_ []atomicfile.Change, err error) {
+		if receipt.BackupDir != "" {
+			set, err = keepSet(r, receipt.BackupDir, changes, time.Now())
+		}
+		return changes, err
+	})
+	if stands {
+		return receipt, err
 	}
-	return receipt, err
+	if set != "" {
+		err = errors.Join(err, os.RemoveAll(set))
+	}
+	return nil, err
 }
 
 // changes joins the edits of all plans in the order of the renames, each of them checked.
@@ -133,6 +152,14 @@ func (p *Plan) newFile(c *atomicfile.Change) {
 
 // commit applies what plan gives under the locks. stands tells whether files are new because of it, or all were already.
 func commit(ctx context.Context, root string, timeout time.Duration, plan func(*os.Root) ([]atomicfile.Change, error)) (stands bool, err error) {
+	stands, err = commitFiles(ctx, root, timeout, plan)
+	if stands {
+		err = errors.Join(err, tellCaches(ctx, root))
+	}
+	return stands, err
+}
+
+func commitFiles(ctx context.Context, root string, timeout time.Duration, plan func(*os.Root) ([]atomicfile.Change, error)) (stands bool, err error) {
 	r, err := os.OpenRoot(root)
 	if err != nil {
 		return false, err

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"sync"
 )
 
 // book is a table with its entries, User or Group, and the ways to find them.
@@ -12,12 +13,16 @@ type book[E any] struct {
 	table
 	entries []E
 	at      []int // row of entries[i], ascending
-	byName  map[string]int
-	byID    map[uint32]int
 	hidden  []hidden
 	veiled  map[string]int // name -> first index in hidden
 	unfit   map[int]string // entries that must not be copied as they are, and why
 	key     func(*E) (name string, id uint32)
+	idWord  string // "uid" or "gid"
+
+	// The lookups are made when the first is asked for; whoever goes through all entries needs none.
+	once  sync.Once
+	names map[string]int
+	ids   map[uint32]int
 }
 
 // hidden is an account or a group in a malformed line of which libc still takes the name and the ids.
@@ -32,7 +37,6 @@ func (b *book[E]) read(name string, src []byte, entry func(row int, body string,
 	b.unfit, b.veiled = map[int]string{}, map[string]int{}
 	b.load(name, src, func(n int) {
 		b.entries, b.at = make([]E, 0, n), make([]int, 0, n)
-		b.byName, b.byID = make(map[string]int, n), make(map[uint32]int, n)
 	}, entry)
 }
 
@@ -44,28 +48,47 @@ func (b *book[E]) hide(h hidden) {
 	b.hidden = append(b.hidden, h)
 }
 
-// record notes the entry of a row and reports a name or an id that an earlier one has.
-func (b *book[E]) record(row int, e E, ids string) {
-	i := len(b.entries)
-	b.entries, b.at = append(b.entries, e), append(b.at, row)
+// index makes the lookups, once, and reports names and ids that an earlier entry has.
+func (b *book[E]) index() {
+	b.once.Do(func() {
+		b.names, b.ids = make(map[string]int, len(b.entries)), make(map[uint32]int, len(b.entries))
+		found := len(b.problems)
+		for i := range b.entries {
+			b.enter(i)
+		}
+		if len(b.problems) > found {
+			slices.SortStableFunc(b.problems, func(p, q Problem) int { return p.Line - q.Line })
+		}
+	})
+}
+
+func (b *book[E]) enter(i int) {
+	row := b.at[i]
 	name, id := b.key(&b.entries[i])
-	if first, dup := b.byName[name]; dup {
+	if first, dup := b.names[name]; dup {
 		b.problem(row, Warning, "duplicate-name", "%s stands in line %d already, and that line counts", quote(name), b.at[first]+1)
 	} else {
-		b.byName[name] = i
+		b.names[name] = i
 	}
-	first, dup := b.byID[id]
+	first, dup := b.ids[id]
 	if !dup {
-		b.byID[id] = i
+		b.ids[id] = i
 		return
 	}
 	if other, _ := b.key(&b.entries[first]); other != name {
-		b.problem(row, Info, "duplicate-"+ids, "%s %d is also that of %s in line %d", ids, id, quote(other), b.at[first]+1)
+		b.problem(row, Info, "duplicate-"+b.idWord, "%s %d is also that of %s in line %d", b.idWord, id, quote(other), b.at[first]+1)
 	}
 }
 
+// byName gives the first entry of each name, byID that of each id.
+func (b *book[E]) byName() map[string]int { b.index(); return b.names }
+func (b *book[E]) byID() map[uint32]int   { b.index(); return b.ids }
+
+// Problems lists what Parse found, in the order of the lines. Edits neither add to it nor move its line numbers.
+func (b *book[E]) Problems() []Problem { b.index(); return b.problems }
+
 func (b *book[E]) get(name string) (e E, ok bool) {
-	i, ok := b.byName[name]
+	i, ok := b.byName()[name]
 	if ok {
 		e = b.entries[i]
 	}
@@ -73,7 +96,7 @@ func (b *book[E]) get(name string) (e E, ok bool) {
 }
 
 func (b *book[E]) getID(id uint32) (e E, ok bool) {
-	i, ok := b.byID[id]
+	i, ok := b.byID()[id]
 	if ok {
 		e = b.entries[i]
 	}
@@ -102,7 +125,7 @@ func (b *book[E]) vacant(name string) error {
 }
 
 func (b *book[E]) taken(name string) bool {
-	_, ok := b.byName[name]
+	_, ok := b.byName()[name]
 	if !ok {
 		_, ok = b.veiled[name]
 	}
@@ -114,7 +137,7 @@ func (b *book[E]) find(name string) (int, error) {
 	if err := b.writable(); err != nil {
 		return 0, err
 	}
-	if i, ok := b.byName[name]; ok {
+	if i, ok := b.byName()[name]; ok {
 		return i, nil
 	}
 	if i, ok := b.veiled[name]; ok {
@@ -135,9 +158,9 @@ func (b *book[E]) put(text string, e E) {
 		return
 	}
 	name, id := b.key(&b.entries[i])
-	b.byName[name] = i
-	if _, dup := b.byID[id]; !dup {
-		b.byID[id] = i
+	b.byName()[name] = i
+	if _, dup := b.byID()[id]; !dup {
+		b.byID()[id] = i
 	}
 }
 
@@ -188,17 +211,17 @@ func (b *book[E]) reindex(i, moved int) {
 		unfit[j] = why
 	}
 	b.unfit = unfit
-	clear(b.byName)
-	clear(b.byID)
+	clear(b.names)
+	clear(b.ids)
 	for j := len(b.entries) - 1; j >= 0; j-- {
 		name, id := b.key(&b.entries[j])
-		b.byName[name], b.byID[id] = j, j
+		b.names[name], b.ids[id] = j, j
 	}
 }
 
 // where is the position of the entry that a name means.
 func (b *book[E]) where(name string) string {
-	if i, ok := b.byName[name]; ok {
+	if i, ok := b.byName()[name]; ok {
 		return b.place(b.at[i])
 	}
 	if i, ok := b.veiled[name]; ok {

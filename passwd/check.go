@@ -20,7 +20,7 @@ func checkEdit(name string, before, after []byte) error {
 	keeps := kept
 	if name == "etc/group" || name == "etc/gshadow" {
 		keeps = func(old, got []byte) bool {
-			return kept(old, got) || grown(old, got) || grown(bytes.TrimRight(old, "\r"), got)
+			return kept(old, got) || grown(old, got) || grown(bytes.TrimSuffix(old, []byte("\r")), got) || grown(bytes.TrimRight(old, "\r"), got)
 		}
 	}
 	olds, news := lines.Split(before), lines.Split(after)

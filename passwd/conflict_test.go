@@ -54,6 +54,8 @@ func TestConflicts(t *testing.T) {
 			new: withUsers(false, "al:1007", "al2:1008"), opt: &Options{OnConflict: Keep}, conflicts: []string{"alias-pair al2"}, moves: []string{"al 500->1007", "al3 500->1007"}},
 		{name: "case twin of the target", old: withUsers(true, "Al:500"), new: withUsers(false, "al:1000"), conflicts: []string{"case-twin Al"}},
 		{name: "case twins of the old host", old: withUsers(true, "Al:500", "al:501"), new: withUsers(false), warnings: []string{"case-twin al"}, moves: []string{"Al 500->1000", "al 501->1001"}},
+		{name: "twins beyond ASCII", old: withUsers(true, "ÉMILE:500", "Σam:501", "ςam:502"), new: withUsers(false, "émile:1000"), conflicts: []string{"case-twin ÉMILE"},
+			warnings: []string{"name-odd ÉMILE", "name-odd Σam", "case-twin ςam", "name-odd ςam"}, moves: []string{"Σam 501->1001", "ςam 502->1002"}},
 		{name: "home of another", old: hostOf(oldSystem+"al:x:500:500::/home/bo:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs), new: withUsers(false, "bo:1000"), conflicts: []string{"home-collision al"}},
 		{name: "home in that of another", old: hostOf(oldSystem+"al:x:500:500::/home/bo/al/:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs), new: withUsers(false, "bo:1000"), conflicts: []string{"home-collision al"}},
 		{name: "home around that of another", old: hostOf(oldSystem+"al:x:500:500::/home/deep:/bin/sh\n", oldGroups+"al:x:500:\n", oldDefs),
@@ -152,6 +154,27 @@ func TestCaseTwinAgain(t *testing.T) {
 
 // New names leave gaps where another account or group has one, and all who were renamed are known again, by the ids on
 // record or by the people alone.
+// A group of the old host that is the primary one of its namesake and, by a malformed line, of another as well is no
+// private group there. The target has no such line and still is not asked to make it another group.
+func TestSharedGroupOfItsNamesakeAgain(t *testing.T) {
+	old := hostOf(oldSystem+"al:x:700:500::/home/al:/bin/sh\nodd:x:40:500\n", oldGroups+"al:x:500:\n", oldDefs)
+	for _, how := range []Strategy{Stop, Keep, Rename} {
+		first := Merge(old, withUsers(false), &Options{OnConflict: how})
+		require.Equal(t, []string{"al 700->1000 gid 500->1001"}, moves(first))
+		after := result(withUsers(false), first)
+		for _, opt := range []*Options{
+			{UIDs: map[string]uint32{"al": 1000}, GIDs: map[string]uint32{"al": 1001}},
+			{SamePerson: func(a, b string) bool { return a == b }},
+		} {
+			opt.OnConflict = how
+			again := Merge(old, after, opt)
+			require.Empty(t, again.Conflicts)
+			require.Empty(t, again.Changed)
+			require.Equal(t, first.GIDMap, again.GIDMap)
+		}
+	}
+}
+
 func TestRenamedAgain(t *testing.T) {
 	old := hostOf(oldSystem+"al:x:500:700::/home/al:/bin/sh\nbo:x:501:700::/home/bo:/bin/sh\n", oldGroups+"zed:x:700:\nyan:x:701:bo,al\n", oldDefs)
 	new := hostOf(newSystem+"al:x:1000:1000::/home/other:/bin/sh\nzed:x:1001:1001:::\nyan:x:1002:1002:::\n",
@@ -260,4 +283,15 @@ func TestShellOfAPerson(t *testing.T) {
 	require.Empty(t, p.Warnings)
 	u, _ = result(new, p).Passwd.Lookup("al")
 	require.Equal(t, "/usr/bin/tcsh", u.Shell)
+}
+
+func TestFold(t *testing.T) {
+	for _, same := range [][]string{{"bob", "BOB", "bOb"}, {"k", "K", "\u212a"}, {"stra\u017fe", "STRASE"}, {"émile", "ÉMILE"}, {"\xff\ufffdA", "\xff\ufffda"}} {
+		for _, name := range same {
+			require.Equal(t, fold(same[0]), fold(name), name)
+		}
+	}
+	for _, other := range [][2]string{{"a", "b"}, {"\xe9", "\xc9"}, {"\xff", "\xfe"}, {"\xff", "\ufffd"}, {"strasse", "straße"}, {"é", "e\u0301"}} {
+		require.NotEqual(t, fold(other[0]), fold(other[1]), other)
+	}
 }

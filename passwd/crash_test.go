@@ -27,8 +27,12 @@ func crashPlan() (*Plan, further) {
 	return p, secrets(p)
 }
 
-// TestMain lets the test binary be the child that is killed while it applies a plan.
+// TestMain lets the test binary be the child that is killed while it applies a plan, or one that holds the lock of
+// lckpwdf(3) until its input ends.
 func TestMain(m *testing.M) {
+	if file := os.Getenv("PASSWD_TEST_HOLD"); file != "" {
+		hold(file)
+	}
 	if root := os.Getenv("PASSWD_TEST_APPLY"); root != "" {
 		p, more := crashPlan()
 		if _, err := p.Apply(context.Background(), root, more); err != nil {

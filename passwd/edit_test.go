@@ -49,8 +49,8 @@ func requireSame(t *testing.T, f, again *File) {
 	t.Helper()
 	require.Equal(t, again.entries, f.entries)
 	require.Equal(t, again.at, f.at)
-	require.Equal(t, again.byName, f.byName)
-	require.Equal(t, again.byID, f.byID)
+	require.Equal(t, again.byName(), f.byName())
+	require.Equal(t, again.byID(), f.byID())
 	require.Equal(t, again.nis, f.nis)
 	require.Len(t, f.hidden, len(again.hidden))
 	for i := range f.hidden {

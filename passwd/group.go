@@ -20,7 +20,7 @@ type GroupFile struct{ book[Group] }
 
 // ParseGroup reads the text of a group file. It never fails; see [Parse].
 func ParseGroup(name string, src []byte) *GroupFile {
-	f := &GroupFile{book[Group]{key: func(g *Group) (string, uint32) { return g.Name, g.GID }}}
+	f := &GroupFile{book[Group]{idWord: "gid", key: func(g *Group) (string, uint32) { return g.Name, g.GID }}}
 	f.read(name, src, f.entry)
 	return f
 }
@@ -34,7 +34,7 @@ func (f *GroupFile) entry(row int, body string, whole bool) Kind {
 	}
 	gid, form := parseID(v[2])
 	if form == badID {
-		f.problem(row, Error, "number", "gid %s is not a number from 0 to 4294967295: no program sees a group here", quote(v[2]))
+		f.problem(row, Error, "number", "gid %s is not a number from 0 to 4294967295: no program sees a group here", quoteID(v[2]))
 		return Invisible
 	}
 	if n > 4 || !whole {
@@ -63,7 +63,7 @@ func (f *GroupFile) entry(row int, body string, whole bool) Kind {
 	if items := strings.Count(v[3], ",") + 1; v[3] != "" && !strings.HasSuffix(v[3], ",") && items != len(g.Members) {
 		f.problem(row, Warning, "member", "empty names in the member list")
 	}
-	f.record(row, g, "gid")
+	f.entries, f.at = append(f.entries, g), append(f.at, row)
 	return Entry
 }
 
@@ -145,7 +145,7 @@ func (f *GroupFile) AddMember(group string, users ...string) (added []string, er
 	row, text, added, err := f.joined(group, users)
 	if len(added) > 0 {
 		f.replace(row, text)
-		e := &f.entries[f.byName[group]]
+		e := &f.entries[f.byName()[group]]
 		e.Members = append(slices.Clone(e.Members), added...)
 	}
 	return added, err

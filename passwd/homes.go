@@ -107,7 +107,7 @@ func (h homes) meets(home string) (name, how string) {
 	return "", ""
 }
 
-func newHomes() homes { return homes{map[string]string{}, map[string]string{}} }
+func newHomes(n int) homes { return homes{make(map[string]string, n), map[string]string{}} }
 
 // checkHomes refuses homes that would be copied over what is somebody else's.
 func (m *merger) checkHomes() {
@@ -117,7 +117,7 @@ func (m *merger) checkHomes() {
 			came[p.target.Name] = true
 		}
 	}
-	there, behind, coming := newHomes(), newHomes(), newHomes()
+	there, behind, coming := newHomes(len(m.new.Passwd.entries)), newHomes(len(m.left)), newHomes(len(m.people))
 	for t := range m.new.Passwd.Users() {
 		if home := path.Clean(t.Home); path.IsAbs(home) && !came[t.Name] && !homeless(home) && !systemDirs[home] {
 			there.add(home, t.Name)

@@ -132,7 +132,7 @@ func (m *merger) rename(p *person) {
 func (m *merger) checkPeople() {
 	folded := make(map[string]*User, len(m.new.Passwd.entries))
 	for t := range m.new.Passwd.Users() {
-		folded[strings.ToLower(t.Name)] = t
+		folded[fold(t.Name)] = t
 	}
 	came := map[string]bool{} // accounts of the target that are people of the old host
 	for _, p := range m.people {
@@ -142,7 +142,7 @@ func (m *merger) checkPeople() {
 	}
 	first := make(map[string]*person, len(m.people))
 	for _, p := range m.people {
-		low := strings.ToLower(p.to)
+		low := fold(p.to)
 		if other := first[low]; other == nil {
 			first[low] = p
 		} else {

@@ -15,18 +15,21 @@ import (
 // An id stays when it is free on the target and in its range. The others move by one distance that frees all of them,
 // so that their order stays; where there is none, each gets the first free id. An id is free when no line of passwd
 // or group of the target, not even a malformed one, no subordinate range and no record of Options names it. A group
-// of one's own gets the new uid. Merge does no I/O, and its result depends neither on the order of lines nor on the clock.
+// of one's own gets the new uid. Names that simple case folding of Unicode makes equal ("case-twin") are a conflict with
+// the target's and a warning among those who come; names that only a normal form (NFC, NFD) makes equal are not seen.
+// Merge does no I/O, and its result depends neither on the order of lines nor on the clock.
 // Passwd and Group of both hosts must be set.
 func Merge(old, new *Host, opt *Options) *Plan {
 	if opt == nil {
 		opt = &Options{}
 	}
+	n := len(old.Passwd.entries)
 	m := &merger{
 		old: old, new: new, opt: opt,
-		byName: map[string]*person{}, claimed: map[string]bool{},
+		people: make([]*person, 0, n), byName: make(map[string]*person, n), claimed: map[string]bool{},
 		plan: &Plan{
-			Version: 1, Users: []UserChange{}, Groups: []GroupChange{}, UIDMap: map[uint32]uint32{}, GIDMap: map[uint32]uint32{},
-			Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{}, merged: true, timeout: opt.LockTimeout,
+			Version: 1, Users: []UserChange{}, Groups: []GroupChange{}, UIDMap: make(map[uint32]uint32, n), GIDMap: make(map[uint32]uint32, len(old.Group.entries)),
+			Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{}, merged: true, timeout: opt.LockTimeout, backupDir: opt.BackupDir,
 		},
 	}
 	m.readRanges()
@@ -57,11 +60,12 @@ type merger struct {
 
 	oldUIDs, oldGIDs idRange
 	newUIDs, newGIDs idRange
+	outside          string // the reason of those who are not in newUIDs
 
 	people  []*person // who is chosen, ascending by uid
 	left    []*person // who lies in the range and stays behind
 	byName  map[string]*person
-	claimed map[string]bool // names that the target will have
+	claimed map[string]bool // new names that this run gave
 	teams   []*team
 
 	taken    map[uint32]bool   // ids that the target knows, as uid or gid
@@ -118,6 +122,7 @@ func (m *merger) readRanges() {
 	}
 	m.oldUIDs, m.oldGIDs = read(m.old, "old host")
 	m.newUIDs, m.newGIDs = read(m.new, "target")
+	m.outside = "not among " + decimal(m.newUIDs.min) + "-" + decimal(m.newUIDs.max) + ", the people of the target"
 }
 
 // guessMin tells where people begin on a host that does not say so: at 500 as on Red Hat before 2011 when somebody
@@ -147,6 +152,9 @@ func (m *merger) reportFiles() {
 	}
 	pass("old host", m.old.Passwd.Problems(), m.old.Group.Problems())
 	pass("target", m.new.Passwd.Problems(), m.new.Group.Problems())
+	if f := m.new.Passwd; len(f.entries) > 0 && f.count("crlf") >= len(f.entries) {
+		m.conflict("crlf", "", f.Name(), "every line of the target's file ends in a CR, which to libc is a part of each login shell: nobody can log in there")
+	}
 }
 
 // picks is a list of names and uids, and what of it was met.
@@ -190,13 +198,15 @@ func (p picks) unmet() []string {
 func (m *merger) selectPeople() {
 	include, exclude := newPicks(m.opt.Include), newPicks(m.opt.Exclude)
 	f := m.old.Passwd
+	byName, room := f.byName(), make([]person, len(f.entries))
 	for i := range f.entries {
 		u := &f.entries[i]
-		if f.byName[u.Name] != i {
+		if byName[u.Name] != i {
 			continue
 		}
 		in := m.oldUIDs.has(u.UID) && !nobody(u.Name, u.UID)
-		p := &person{User: *u, at: f.place(f.at[i]), to: u.Name, uid: u.UID, gid: u.GID}
+		p := &room[i]
+		*p = person{User: *u, at: f.place(f.at[i]), to: u.Name, uid: u.UID, gid: u.GID}
 		chosen, excluded := include.has(u), exclude.has(u)
 		switch {
 		case !in && chosen && !excluded:
@@ -212,7 +222,7 @@ func (m *merger) selectPeople() {
 			m.leave(p, f.unfit[i])
 		default:
 			m.people = append(m.people, p)
-			m.byName[u.Name], m.claimed[u.Name] = p, true
+			m.byName[u.Name] = p
 		}
 	}
 	for _, h := range f.hidden {
@@ -305,7 +315,23 @@ func (m *merger) userChange(p *person) UserChange {
 			c.Action = ActionPresent
 		} else if p.uid != p.UID || p.gid != p.GID {
 			c.Action = ActionRenumber
+			if c.Reason == "" {
+				c.Reason = m.whyMoved(p)
+			}
 		}
 	}
 	return c
+}
+
+// whyMoved tells why somebody does not keep his ids.
+func (m *merger) whyMoved(p *person) string {
+	switch {
+	case p.uid == p.UID:
+		return "its primary group has another gid"
+	case !m.newUIDs.has(p.UID):
+		return m.outside
+	case m.taken[p.UID]:
+		return "the target uses that id"
+	}
+	return "that id is reserved, or kept for somebody else"
 }

@@ -256,5 +256,17 @@ func TestPlanFitsAScreen(t *testing.T) {
 			require.Less(t, len(l), 250)
 		}
 	}
+	target := users[:0:0]
+	for i := 0; i < 300; i += 10 {
+		target = append(target, fmt.Sprintf("user%03d:%d", i, 2000+i), fmt.Sprintf("USER%03d:%d", i+1, 3000+i))
+	}
+	p := Merge(withUsers(true, users...), withUsers(false, target...), nil)
+	s := p.String()
+	require.Len(t, p.Conflicts, 60)
+	require.LessOrEqual(t, strings.Count(s, "\n"), 24, s)
+	require.True(t, strings.HasPrefix(s, "conflicts: 60\n"), s)
+	for _, want := range []string{"keep the target's account for it or rename it", "case-twin: 28 more: user021, user031"} {
+		require.Contains(t, s, want)
+	}
 	require.True(t, slices.IsSorted(users))
 }

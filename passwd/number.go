@@ -40,7 +40,7 @@ func (m *merger) survey() {
 			m.recorded[id] = append(m.recorded[id], name)
 		}
 	}
-	m.movedGID = map[uint32]uint32{}
+	m.movedGID = make(map[uint32]uint32, len(m.teams))
 	m.assigned = make(map[uint32]bool, len(m.people))
 }
 

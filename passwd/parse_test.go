@@ -3,6 +3,7 @@ package passwd
 import (
 	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,6 +92,20 @@ func TestLookupTakesTheFirst(t *testing.T) {
 	require.False(t, ok)
 	_, ok = f.LookupID(0)
 	require.False(t, ok, "an absent account is not uid 0")
+}
+
+func TestManyReaders(t *testing.T) {
+	f := Parse("p", []byte("a:x:1:1:::\nb:x:2:2:::\na:x:2:3:::\n"))
+	var wg sync.WaitGroup
+	for range 8 {
+		wg.Go(func() {
+			u, ok := f.LookupID(2)
+			if !ok || u.Name != "b" || len(f.Problems()) != 2 {
+				t.Error(u, f.Problems())
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestProblemIsAPositionedError(t *testing.T) {

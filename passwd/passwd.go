@@ -37,7 +37,7 @@ type File struct{ book[User] }
 // Parse reads the text of a passwd file. It never fails: lines that are no account are kept and, where somebody ought
 // to know, reported by Problems. name is only for positions, usually "etc/passwd". src is copied.
 func Parse(name string, src []byte) *File {
-	f := &File{book[User]{key: func(u *User) (string, uint32) { return u.Name, u.UID }}}
+	f := &File{book[User]{idWord: "uid", key: func(u *User) (string, uint32) { return u.Name, u.UID }}}
 	f.read(name, src, f.entry)
 	return f
 }
@@ -57,7 +57,7 @@ func (f *File) entry(row int, body string, whole bool) Kind {
 		if uform != badID {
 			bad, what = v[3], "gid"
 		}
-		f.problem(row, Error, "number", "%s %s is not a number from 0 to 4294967295: no program sees an account here", what, quote(bad))
+		f.problem(row, Error, "number", "%s %s is not a number from 0 to 4294967295: no program sees an account here", what, quoteID(bad))
 		return Invisible
 	}
 	if n != 7 || !whole {
@@ -73,13 +73,12 @@ func (f *File) entry(row int, body string, whole bool) Kind {
 		f.unfit[i] = "its uid or gid is not written in plain digits"
 	}
 	f.reportLine(row, body, f.unfit, i)
-	u := User{v[0], uid, gid, v[4], v[5], v[6]}
-	f.reportUser(row, u)
-	f.record(row, u, "uid")
+	f.entries, f.at = append(f.entries, User{v[0], uid, gid, v[4], v[5], v[6]}), append(f.at, row)
+	f.reportUser(row, &f.entries[i])
 	return Entry
 }
 
-func (f *File) reportUser(row int, u User) {
+func (f *File) reportUser(row int, u *User) {
 	switch {
 	case u.Name == "":
 		f.problem(row, Error, "name", "the name is empty")
@@ -106,7 +105,7 @@ func (f *File) Users() iter.Seq[*User] { return f.all() }
 // Password gives the raw password field of an account: "x" when shadow(5) holds the password, a hash on hosts without
 // shadow file. Never print it.
 func (f *File) Password(name string) string {
-	i, ok := f.byName[name]
+	i, ok := f.byName()[name]
 	if !ok {
 		return ""
 	}

@@ -47,6 +47,11 @@ type Options struct {
 	Shells map[string]string
 	// LockTimeout is how long Apply waits for locks; 0 means 15 seconds, as shadow-utils.
 	LockTimeout time.Duration
+	// BackupDir is a directory of this machine, not below the root of the host, that receives a set of the old files
+	// with every Apply that changes any: a directory 20060102T150405Z (mode 0700, the time in UTC) with their bytes
+	// and manifest.json, which gives path, SHA-256, mode, owner and time of each. It is made when its parent is
+	// there. Such a set outlives "etc/passwd-", which the next tool overwrites. "": none.
+	BackupDir string
 }
 
 // Action says what the plan does with an account or a group.
@@ -113,10 +118,11 @@ type Plan struct {
 	Warnings  []Finding         `json:"warnings"`
 	Changed   []string          `json:"changed"` // files that will differ, as "etc/passwd"
 
-	merged  bool // it comes from Merge, with its edits
-	edits   []edit
-	readers uint32 // gid of those who may read a new shadow file; 0: nobody
-	timeout time.Duration
+	merged    bool // it comes from Merge, with its edits
+	edits     []edit
+	readers   uint32 // gid of those who may read a new shadow file; 0: nobody
+	timeout   time.Duration
+	backupDir string
 }
 
 // errNotMerged is that of a plan whose edits are not there.

@@ -12,8 +12,9 @@ import (
 )
 
 // Revert undoes the Apply of the receipt, passwd first and gshadow last, under the same locks. The old contents come
-// from the backups, known by their hash. A file that is neither as Apply left it nor as it was before, or whose
-// backup another program has replaced since, gives an error that wraps ErrDrift, and nothing is written. Reverting
+// from the backups, known by their hash: "etc/passwd-" or, where another program has replaced that since, a set in the
+// receipt's BackupDir. A file that is neither as Apply left it nor as it was before, or whose old content is nowhere,
+// gives an error that wraps ErrDrift, and nothing is written. Modes and owners stay as they are. Reverting
 // twice does nothing the second time. It waits 15 seconds for locks, or as long as ctx allows when that is less.
 func Revert(ctx context.Context, root string, receipt *Receipt) error {
 	if receipt.Version != 1 {
@@ -32,7 +33,7 @@ func Revert(ctx context.Context, root string, receipt *Receipt) error {
 	}
 	_, err := commit(ctx, root, 0, func(r *os.Root) (changes []atomicfile.Change, err error) {
 		for _, f := range slices.Backward(receipt.Files) {
-			c, err := undo(r, f)
+			c, err := undo(r, f, receipt.BackupDir)
 			if err != nil {
 				return nil, err
 			}
@@ -46,7 +47,7 @@ func Revert(ctx context.Context, root string, receipt *Receipt) error {
 }
 
 // undo plans the way back of one file; nil when it is as before already.
-func undo(r *os.Root, f FileReceipt) (*atomicfile.Change, error) {
+func undo(r *os.Root, f FileReceipt, sets string) (*atomicfile.Change, error) {
 	now, err := contents(r, f.Name)
 	if err != nil {
 		return nil, err
@@ -62,13 +63,19 @@ func undo(r *os.Root, f FileReceipt) (*atomicfile.Change, error) {
 	if f.Before == "" {
 		return c, nil
 	}
-	if c.After, err = contents(r, f.Backup); err != nil {
-		return nil, err
+	c.After, err = contents(r, f.Backup)
+	if err == nil && digest(c.After) == f.Before {
+		return c, nil
 	}
-	if digest(c.After) != f.Before {
-		return nil, fmt.Errorf("%s: not the content from before: %w", f.Backup, ErrDrift)
+	if sets != "" {
+		if c.After = fromSets(sets, f); c.After != nil {
+			return c, nil
+		}
 	}
-	return c, nil
+	if err == nil {
+		err = fmt.Errorf("%s: not the content from before: %w", f.Backup, ErrDrift)
+	}
+	return nil, err
 }
 
 // contents reads a file, nil when there is none.

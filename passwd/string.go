@@ -6,22 +6,25 @@ import (
 	"strings"
 )
 
-// String tells people what the plan does, in a screenful for any number of users: who moves alike stands together.
+// String tells people what the plan does, in a screenful for any number of users: what they are asked to settle comes
+// first, and who moves alike stands together.
 func (p *Plan) String() string {
 	var b strings.Builder
 	counts := map[Action]int{}
 	for _, u := range p.Users {
 		counts[u.Action]++
 	}
+	writeFindings(&b, "conflicts", p.Conflicts, 20)
 	fmt.Fprintf(&b, "users: %d added with their ids, %d renumbered, %d present, %d left behind, %d in conflict\n",
 		counts[ActionAdd], counts[ActionRenumber], counts[ActionPresent], counts[ActionSkip], counts[ActionConflict])
 	for _, a := range []Action{ActionAdd, ActionRenumber, ActionPresent, ActionSkip, ActionConflict} {
-		writeLines(&b, p.userRuns(a), 10)
+		if a != ActionConflict { // told already
+			writeLines(&b, p.userRuns(a), 5)
+		}
 	}
 	p.writeGroups(&b)
 	p.writeSystem(&b)
-	writeFindings(&b, "conflicts", p.Conflicts)
-	writeFindings(&b, "warnings", p.Warnings)
+	writeFindings(&b, "warnings", p.Warnings, 12)
 	if len(p.Changed) == 0 {
 		b.WriteString("nothing to change\n")
 	} else {
@@ -119,7 +122,7 @@ func (p *Plan) writeGroups(b *strings.Builder) {
 		lines = append(lines, s)
 	}
 	fmt.Fprintf(b, "groups: %d, of them %d with the id of their user\n", len(p.Groups), follow)
-	writeLines(b, lines, 10)
+	writeLines(b, lines, 5)
 }
 
 // writeSystem names the ids of the system that have another number on the target.
@@ -149,47 +152,6 @@ func (p *Plan) writeSystem(b *strings.Builder) {
 	}
 	write("uid", p.UIDMap, users)
 	write("gid", p.GIDMap, groups)
-}
-
-// writeFindings shows the first of each kind and counts the others.
-func writeFindings(b *strings.Builder, what string, list []Finding) {
-	if len(list) == 0 {
-		return
-	}
-	fmt.Fprintf(b, "%s: %d\n", what, len(list))
-	shown := map[string]int{}
-	var kinds []string
-	for _, f := range list {
-		if shown[f.Kind]++; shown[f.Kind] == 1 {
-			kinds = append(kinds, f.Kind)
-		}
-	}
-	const most = 3
-	for _, kind := range kinds {
-		n := 0
-		for _, f := range list {
-			if f.Kind != kind {
-				continue
-			}
-			if n++; n > most {
-				fmt.Fprintf(b, "  %s: %d more\n", kind, shown[kind]-most)
-				break
-			}
-			fmt.Fprintf(b, "  %s\n", f)
-		}
-	}
-}
-
-// String is one line: kind, name, position and detail.
-func (f Finding) String() string {
-	s := f.Kind
-	if f.Name != "" {
-		s += " " + printable(f.Name)
-	}
-	if f.At != "" {
-		s += " (" + f.At + ")"
-	}
-	return s + ": " + printable(f.Detail)
 }
 
 func writeLines(b *strings.Builder, lines []string, most int) {

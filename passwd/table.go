@@ -1,14 +1,11 @@
 package passwd
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/mailmove/mailmove/internal/lines"
 )
 
 // Kind says what a line of an account file is to the programs that read it.
@@ -83,9 +80,8 @@ type table struct {
 	name     string
 	rows     []row
 	problems []Problem
-	nul      int  // first line with a NUL byte, from 1; 0 when there is none
-	nis      int  // first row of kind NIS, -1 when there is none
-	control  bool // whether any control byte is somewhere
+	nul      int // first line with a NUL byte, from 1; 0 when there is none
+	nis      int // first row of kind NIS, -1 when there is none
 }
 
 type row struct {
@@ -96,21 +92,17 @@ type row struct {
 // load cuts src and lets entry judge every line that may be one. The rows share one copy of src.
 func (t *table) load(name string, src []byte, size func(n int), entry func(row int, body string, whole bool) Kind) {
 	t.name, t.nis = name, -1
-	text := string(src)
-	ls := lines.Split(src)
-	t.rows = make([]row, len(ls))
-	size(len(ls))
-	t.control = hasControl(src)
-	nul := bytes.IndexByte(src, 0) >= 0
-	off := 0
-	for i, l := range ls {
-		end := off + len(l.Text)
+	rest := string(src)
+	n := strings.Count(rest, "\n")
+	if rest != "" && !strings.HasSuffix(rest, "\n") {
+		n++
+	}
+	t.rows = make([]row, n)
+	size(n)
+	nul := strings.IndexByte(rest, 0) >= 0
+	for i := range t.rows {
 		r := &t.rows[i]
-		r.text, r.eol = text[off:end], text[end:end+len(l.EOL)]
-		off = end + len(l.EOL)
-		if r.eol == "" && strings.HasSuffix(r.text, "\r") {
-			r.text, r.eol = r.text[:len(r.text)-1], "\r"
-		}
+		r.text, r.eol, rest = cutLine(rest)
 		body, whole := r.text, true
 		if nul {
 			if j := strings.IndexByte(body, 0); j >= 0 {
@@ -129,7 +121,10 @@ func (t *table) load(name string, src []byte, size func(n int), entry func(row i
 }
 
 func (t *table) judge(i int, text string, whole bool, entry func(int, string, bool) Kind) Kind {
-	body := strings.TrimLeft(text, " \t")
+	body := text
+	for body != "" && (body[0] == ' ' || body[0] == '\t') {
+		body = body[1:]
+	}
 	switch {
 	case body == "" && whole:
 		return Blank
@@ -155,7 +150,7 @@ func (t *table) reportLine(row int, body string, unfit map[int]string, i int) {
 		t.problem(row, Warning, "leading-space", "blanks before the name: libc skips them, shadow-utils takes them as part of it")
 		unfit[i] = "blanks stand before its name"
 	}
-	if t.control && strings.ContainsFunc(body, isControl) {
+	if hasControl(body) {
 		t.problem(row, Warning, "control", "control bytes in a field")
 		unfit[i] = "a field has control bytes"
 	}
@@ -187,6 +182,16 @@ func (t *table) Bytes() []byte {
 
 // Problems lists what Parse found, in the order of the lines. Edits neither add to it nor move its line numbers.
 func (t *table) Problems() []Problem { return t.problems }
+
+// count tells how many lines have a problem of this kind.
+func (t *table) count(kind string) (n int) {
+	for _, p := range t.problems {
+		if p.Kind == kind {
+			n++
+		}
+	}
+	return n
+}
 
 // Kinds tells what each line is, first line first.
 func (t *table) Kinds() []Kind {
@@ -245,13 +250,28 @@ func (t *table) remove(at int) {
 	t.endLine()
 }
 
-// hasControl looks for control bytes other than line ends.
-func hasControl(src []byte) bool {
-	for i, c := range src {
-		if c >= ' ' && c != 0x7f || c == '\n' || c == '\r' && i+1 < len(src) && src[i+1] == '\n' {
-			continue
+// cutLine takes the first line off a text. Only a newline ends it; a CR right before that, or before the end of the text,
+// belongs to the line end.
+func cutLine(s string) (text, eol, rest string) {
+	end := len(s)
+	if i := strings.IndexByte(s, '\n'); i >= 0 {
+		end = i + 1
+	}
+	n := end
+	if n > 0 && s[n-1] == '\n' {
+		n--
+	}
+	if n > 0 && s[n-1] == '\r' {
+		n--
+	}
+	return s[:n], s[n:end], s[end:]
+}
+
+func hasControl(s string) bool {
+	for i := range len(s) {
+		if s[i] < ' ' || s[i] == 0x7f {
+			return true
 		}
-		return true
 	}
 	return false
 }

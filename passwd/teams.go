@@ -31,7 +31,7 @@ func (t *team) comes() bool { return !t.conflict && !t.missing && t.target == ni
 // collectTeams gathers the groups of those who move: primary ones, and those in whose list they are.
 func (m *merger) collectTeams() {
 	f := m.old.Group
-	byName := map[string]*team{}
+	byName := make(map[string]*team, len(f.entries))
 	get := func(i int) *team {
 		g := f.entries[i]
 		t := byName[g.Name]
@@ -46,7 +46,7 @@ func (m *merger) collectTeams() {
 		if p.conflict {
 			continue
 		}
-		i, ok := f.byID[p.GID]
+		i, ok := f.byID()[p.GID]
 		if !ok {
 			if p.joins() {
 				m.block(p, "dangling-primary-group", "no group of the old host has its gid %d", p.GID)
@@ -84,7 +84,7 @@ func (m *merger) collectMembers(i int, byName map[string]*team, get func(int) *t
 	}
 	t := byName[g.Name]
 	if t == nil && slices.ContainsFunc(g.Members, func(n string) bool { return moving(n) != nil }) {
-		t = get(m.old.Group.byName[g.Name])
+		t = get(m.old.Group.byName()[g.Name])
 	}
 	if t == nil || t.GID != g.GID {
 		return
@@ -108,7 +108,8 @@ func (m *merger) collectMembers(i int, byName map[string]*team, get func(int) *t
 
 // soleUsers tells the gids that are primary for one uid only.
 func (m *merger) soleUsers() map[uint32]bool {
-	first, sole := map[uint32]uint32{}, map[uint32]bool{}
+	n := len(m.old.Passwd.entries)
+	first, sole := make(map[uint32]uint32, n), make(map[uint32]bool, n)
 	for u := range m.old.Passwd.Users() {
 		if uid, seen := first[u.GID]; !seen {
 			first[u.GID], sole[u.GID] = u.UID, true
@@ -238,7 +239,9 @@ func (m *merger) settleShared(t *team) {
 	}
 	at := m.new.Group.where(t.Name)
 	owner, private := m.new.Passwd.Lookup(t.Name)
-	private = private && there && owner.GID == g.GID
+	private = private && there && owner.GID == g.GID && !slices.ContainsFunc(t.primaries, func(p *person) bool {
+		return p.target != nil && p.target.GID == g.GID && m.same(p, p.target) // it came with him
+	})
 	people := there && m.newGIDs.has(g.GID) && !private
 	earlier, renamed := m.earlierTeam(t)
 	switch {

@@ -5,6 +5,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // idForm tells how an id is written.
@@ -19,8 +21,11 @@ const (
 // parseID reads a uid or gid as libc does: decimal whatever zeros lead it, 0 to 4294967295.
 func parseID(s string) (uint32, idForm) {
 	digits, form := s, plainID
-	if t := strings.TrimPrefix(strings.TrimLeft(s, " \t"), "+"); t != s {
-		digits, form = t, oddID
+	if s == "" {
+		return 0, badID
+	}
+	if s[0] < '0' || s[0] > '9' {
+		digits, form = strings.TrimPrefix(strings.TrimLeft(s, " \t"), "+"), oddID
 	}
 	if digits == "" {
 		return 0, badID
@@ -40,22 +45,19 @@ func parseID(s string) (uint32, idForm) {
 
 // splitFields cuts at colons into v and tells how many fields there are, which may be more than v holds.
 func splitFields(s string, v []string) int {
-	n := 0
-	for {
-		j := strings.IndexByte(s, ':')
-		field := s
-		if j >= 0 {
-			field = s[:j]
+	n, begin := 0, 0
+	for i := range len(s) {
+		if s[i] == ':' {
+			if n < len(v) {
+				v[n] = s[begin:i]
+			}
+			n, begin = n+1, i+1
 		}
-		if n < len(v) {
-			v[n] = field
-		}
-		n++
-		if j < 0 {
-			return n
-		}
-		s = s[j+1:]
 	}
+	if n < len(v) {
+		v[n] = s[begin:]
+	}
+	return n + 1
 }
 
 // quote shows a text from a file in a message: short, on one line, without control bytes.
@@ -64,6 +66,14 @@ func quote(s string) string {
 		s = s[:64] + "..."
 	}
 	return strconv.Quote(s)
+}
+
+// quoteID shows what stands where an id should, but for what may be a password hash that a missing colon put there.
+func quoteID(s string) string {
+	if len(s) > 11 && strings.Trim(s, "+-0123456789 ") != "" || strings.ContainsRune(s, '$') {
+		return fmt.Sprintf("(%d bytes, not shown)", len(s))
+	}
+	return quote(s)
 }
 
 // checkValue refuses what would end a field or a line (shadow-utils, valid_field).
@@ -115,4 +125,30 @@ func nameTrouble(name string) (refused, odd string) {
 		}
 	}
 	return "", ""
+}
+
+// fold makes names equal that differ in case alone, by simple case folding of Unicode (CaseFolding.txt, C and S): every
+// letter of an orbit becomes the same one, so that K and the Kelvin sign are k as well. Bytes that are not UTF-8 stay as
+// they are. What a full folding or a normal form makes equal is not covered: "ss" beside a sharp s, a letter with an
+// accent beside a letter and a combining accent, letters of two scripts that look alike.
+func fold(name string) string {
+	if plain := strings.IndexFunc(name, func(r rune) bool { return r >= 'A' && r <= 'Z' || r >= utf8.RuneSelf }) < 0; plain {
+		return name
+	}
+	var b strings.Builder
+	for i, r := range name {
+		if _, n := utf8.DecodeRuneInString(name[i:]); r == utf8.RuneError && n == 1 {
+			b.WriteByte(name[i])
+			continue
+		}
+		least := r
+		for f := unicode.SimpleFold(r); f != r; f = unicode.SimpleFold(f) {
+			least = min(least, f)
+		}
+		if least >= 'A' && least <= 'Z' {
+			least += 'a' - 'A'
+		}
+		b.WriteRune(least)
+	}
+	return b.String()
 }

@@ -5,12 +5,12 @@ import "fmt"
 // ageing tells how the dates of e will meet its owner on the new host. The rules are those of pam_unix
 // (check_shadow_expiry); for IMAP and POP3 a due change of the password is a refused login. Without a day only what
 // holds on every day is told.
-func ageing(e *Entry, day int64, dated bool) []Finding {
+func ageing(e *record, day int64, dated bool) []Finding {
 	var out []Finding
 	tell := func(kind, format string, args ...any) {
 		out = append(out, Finding{Kind: kind, Detail: fmt.Sprintf(format, args...)})
 	}
-	if expire, ok := e.Expire.Value(); ok {
+	if expire, ok := Number(e[fieldExpire]).Value(); ok {
 		switch {
 		case expire == 0:
 			tell("expired", "the expiry date is 0, not empty: the account is closed")
@@ -18,10 +18,10 @@ func ageing(e *Entry, day int64, dated bool) []Finding {
 			tell("expired", "the account expired %d days ago", day-expire)
 		}
 	}
-	if least, ok := e.Min.Value(); ok && least > 0 {
+	if least, ok := Number(e[fieldMin]).Value(); ok && least > 0 {
 		tell("min-lost", "shadow-utils 4.20 and later clear the minimum age of %d days when they rewrite the line", least)
 	}
-	last, ok := e.LastChange.Value()
+	last, ok := Number(e[fieldLastChange]).Value()
 	switch {
 	case !ok || last < 0:
 		return out
@@ -34,11 +34,11 @@ func ageing(e *Entry, day int64, dated bool) []Finding {
 		tell("future-change", "the password was last changed %d days from now", last-day)
 		return out
 	}
-	most, limited := e.Max.Value()
+	most, limited := Number(e[fieldMax]).Value()
 	if !limited || day-last <= most {
 		return out
 	}
-	grace, closes := e.Inactive.Value()
+	grace, closes := Number(e[fieldInactive]).Value()
 	if closes && day-last > most+grace && day-last > grace {
 		tell("locked-out", "the password is %d days old; the account closed after %d and %d more", day-last, most, grace)
 	} else {

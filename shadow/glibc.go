@@ -75,7 +75,7 @@ func cutFields(text string, fields []string) int {
 // when their number is. Nine fields are the form of today and five that of System V, after which blanks or an empty
 // sixth may stand; the fifth must not be empty when nothing follows. Eight pass when the eighth is not empty: it is then
 // the expiry date and no flag follows.
-func readShadow(text string, f *[9]string) (n, bad int, ok bool) {
+func readShadow(text string, f *record) (n, bad int, ok bool) {
 	n = cutFields(text, f[:])
 	if n < 5 || n > 9 || n == 5 && f[4] == "" {
 		return n, -1, false

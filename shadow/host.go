@@ -63,24 +63,23 @@ const (
 )
 
 // source gives the entry that a merge carries over, and its position.
-func (h *Host) source(name string) (e Entry, at string, o origin) {
+func (h *Host) source(name string) (f record, at string, o origin) {
 	if h == nil || h.Shadow == nil {
-		return Entry{}, "", absent
+		return record{}, "", absent
 	}
 	t := h.Shadow.t()
 	if i, ok := t.index[name]; ok {
-		return entryOf(shadowFields(t.at(i))), t.where(i), found
+		return shadowFields(t.at(i)), t.where(i), found
 	}
 	i, ok := t.bad[name]
 	if !ok {
-		return Entry{}, shadowPath, absent
+		return record{}, shadowPath, absent
 	}
 	l := t.at(i)
-	var f [9]string
 	if _, _, ok := readShadow(trimSpace(l.content()), &f); ok && l.cr() {
-		return entryOf(shadowFields(l)), t.pos(i), cleaned
+		return shadowFields(l), t.pos(i), cleaned
 	}
-	return Entry{}, t.pos(i), garbled
+	return record{}, t.pos(i), garbled
 }
 
 // SamePerson tells whether the shadow entries prove that newName on the new host is oldName of the old one, as after an
@@ -99,23 +98,23 @@ func SamePerson(old, new *Host, oldName, newName string) bool {
 		return false
 	}
 	was, _ := old.effective(oldName)
-	if h := bareHash(was.Hash); h != "" && h == bareHash(has.Hash) {
+	if h := bareHash(was[fieldHash]); h != "" && h == bareHash(has[fieldHash]) {
 		return true
 	}
 	wants, _ := newMerger(old, new, &Options{}).wanted(Rename{oldName, newName})
 	locked := lockedEntry(newName)
 	if f := new.Shadow; f != nil {
-		if _, err := f.format(&wants, nil); err != nil {
+		if _, err := f.format(wants, nil); err != nil {
 			wants = locked
 		}
 	}
-	return has == wants && (has.LastChange != "" || has == locked)
+	return has == wants && (has[fieldLastChange] != "" || has == locked)
 }
 
 // effective is source with the password that is in force.
-func (h *Host) effective(name string) (Entry, bool) {
+func (h *Host) effective(name string) (record, bool) {
 	if h == nil {
-		return Entry{}, false
+		return record{}, false
 	}
 	e, _, o := h.source(name)
 	from := inForce(h.Password, name, &e)
@@ -132,7 +131,7 @@ const (
 )
 
 // inForce changes e as the field asks for, as pam_unix and pwconv(8) see it.
-func inForce(ask func(string) string, name string, e *Entry) passwdField {
+func inForce(ask func(string) string, name string, e *record) passwdField {
 	if ask == nil {
 		return passwdNone
 	}
@@ -141,16 +140,16 @@ func inForce(ask func(string) string, name string, e *Entry) passwdField {
 	case field == "", field == "x", strings.HasPrefix(field, "##"):
 		return passwdNone // an empty field would let anybody in; what etc/shadow says is the safer reading
 	case parseHash(field).real():
-		e.Hash = NewSecret(field)
+		e[fieldHash] = field
 		return passwdHash
 	}
-	e.Hash = e.Hash.Lock()
+	e[fieldHash] = lock(e[fieldHash])
 	return passwdLock
 }
 
 // bareHash gives the salted hash of a field without a lock before it, or "".
-func bareHash(s Secret) string {
-	text := unbang(s.Reveal())
+func bareHash(text string) string {
+	text = unbang(text)
 	if h := parseHash(text); h.real() && h.salted() {
 		return text
 	}

@@ -14,15 +14,15 @@ func (l *line) raw() string {
 }
 
 // shadowFields gives the nine fields of an entry line; those that a short form lacks are empty.
-func shadowFields(l *line) [9]string {
-	var f [9]string
+func shadowFields(l *line) record {
+	var f record
 	cutFields(trimSpace(l.content()), f[:])
 	return f
 }
 
 // shadowLine judges a line of etc/shadow.
 func shadowLine(l *line, rep *notes) (kind, string) {
-	var f [9]string
+	var f record
 	n, bad, ok := readShadow(trimSpace(l.raw()), &f)
 	name := f[0]
 	switch {
@@ -52,7 +52,7 @@ func shadowLine(l *line, rep *notes) (kind, string) {
 	return entry, name
 }
 
-func reportValues(f [9]string, rep *notes) {
+func reportValues(f record, rep *notes) {
 	for i := 2; i < 9; i++ {
 		if !only(f[i], "0123456789") {
 			rep.add(Warning, "number-form", fmt.Sprintf("field %d (%s) has a sign or a blank; libc reads it as a number", i+1, fieldNames[i]))

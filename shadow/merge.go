@@ -80,7 +80,7 @@ func newMerger(old, new *Host, opt *Options) *merger {
 }
 
 // lockedEntry is for users whose password is not known or cannot be written.
-func lockedEntry(name string) Entry { return Entry{Name: name, Hash: NewSecret("!")} }
+func lockedEntry(name string) record { return record{name, "!"} }
 
 func (m *merger) warn(kind, name, at, format string, args ...any) {
 	m.plan.Warnings = append(m.plan.Warnings, Finding{Kind: kind, Name: show(name), At: at, Detail: fmt.Sprintf(format, args...)})
@@ -175,7 +175,7 @@ func (m *merger) user(u Rename) {
 }
 
 // wanted gives the entry that u is to have, and where it comes from.
-func (m *merger) wanted(u Rename) (Entry, string) {
+func (m *merger) wanted(u Rename) (record, string) {
 	e, at, o := m.old.source(u.From)
 	if o == garbled || o == cleaned {
 		m.told[at] = true
@@ -183,7 +183,7 @@ func (m *merger) wanted(u Rename) (Entry, string) {
 	if o < cleaned {
 		e = lockedEntry(u.To)
 	}
-	e.Name = u.To
+	e[fieldName] = u.To
 	moved := m.passwd(&e, u, at, o)
 	switch {
 	case o == absent && !moved:
@@ -209,22 +209,22 @@ func (m *merger) isShort(name string) bool {
 
 // passwd brings in the password field of the old etc/passwd where that is the one in force. It tells whether a hash
 // moved.
-func (m *merger) passwd(e *Entry, u Rename, at string, o origin) bool {
+func (m *merger) passwd(e *record, u Rename, at string, o origin) bool {
 	ask := m.opt.Password
 	if ask == nil {
 		ask = m.old.Password
 	}
-	was := e.Hash
+	was := e[fieldHash]
 	switch inForce(ask, u.From, e) {
 	case passwdHash:
-		if o >= cleaned && was != e.Hash && bareHash(was) != "" {
+		if o >= cleaned && was != e[fieldHash] && bareHash(was) != "" {
 			m.warn("moved-from-passwd", u.To, at, "the old etc/passwd has a password of its own, which is the one in force there; the other one, of etc/shadow, is not used")
 		} else {
 			m.warn("moved-from-passwd", u.To, at, "the password came from the old etc/passwd")
 		}
 		return true
 	case passwdLock:
-		if o >= cleaned && was != e.Hash {
+		if o >= cleaned && was != e[fieldHash] {
 			m.warn("locked-in-passwd", u.To, at, "the password field of the old etc/passwd matches no password: locked here as well")
 		}
 	}
@@ -232,27 +232,32 @@ func (m *merger) passwd(e *Entry, u Rename, at string, o origin) bool {
 }
 
 // plainNumbers writes numbers with signs or blanks as digits, which every tool reads alike.
-func (m *merger) plainNumbers(e *Entry, at string) {
-	for i, p := range []*Number{&e.LastChange, &e.Min, &e.Max, &e.Warn, &e.Inactive, &e.Expire, &e.Flag} {
-		if plainNumber(string(*p)) {
+func (m *merger) plainNumbers(e *record, at string) {
+	for i := fieldLastChange; i < len(e); i++ {
+		if plainNumber(e[i]) {
 			continue
 		}
-		was := *p
-		*p = ""
-		if u, digits, ok := strtou32(string(was)); ok && digits {
-			*p = Number(fmt.Sprint(u))
+		was := e[i]
+		e[i] = ""
+		if u, digits, ok := strtou32(was); ok && digits {
+			e[i] = fmt.Sprint(u)
 		}
-		m.warn("number-form", e.Name, at, "%s has a sign or a blank: written as a plain number", fieldNames[i+2])
+		m.warn("number-form", e[fieldName], at, "%s has a sign or a blank: written as a plain number", fieldNames[i])
 	}
 }
 
 // place adds the entry, or finds that it is there. It gives the entry that the user will have and whether that is the
 // one that was wanted.
-func (m *merger) place(u Rename, e Entry, at string) (Entry, bool) {
+func (m *merger) place(u Rename, e record, at string) (record, bool) {
 	if m.shadow == nil {
 		return e, false
 	}
-	has, ok := m.shadow.Lookup(u.To)
+	var has record
+	l := m.shadow.t().lookup(u.To)
+	ok := l != nil
+	if ok {
+		has = shadowFields(l)
+	}
 	_, before := m.new.Shadow.t().index[u.To]
 	switch {
 	case ok && !before:
@@ -265,7 +270,7 @@ func (m *merger) place(u Rename, e Entry, at string) (Entry, bool) {
 		m.warn("differs", u.To, m.shadow.t().pos(i), "the new host has an entry of this name, which stands; different: %s", strings.Join(differing(&has, &e), ", "))
 		return has, false
 	}
-	err := m.shadow.Add(e)
+	err := m.shadow.add(e)
 	if err == nil {
 		return e, true
 	}
@@ -280,7 +285,7 @@ func (m *merger) place(u Rename, e Entry, at string) (Entry, bool) {
 	}
 	locked := lockedEntry(u.To)
 	m.warn("unwritable", u.To, at, "the password field is too long or has a control character: added locked, with no dates")
-	if err := m.shadow.Add(locked); err != nil {
+	if err := m.shadow.add(locked); err != nil {
 		m.conflict("bad-name", u.To, at, "the name is too long")
 		return e, false
 	}
@@ -288,27 +293,28 @@ func (m *merger) place(u Rename, e Entry, at string) (Entry, bool) {
 }
 
 // report tells what the new host will make of the entry.
-func (m *merger) report(e *Entry, at string) {
-	h := Hash{Name: e.Name, Scheme: e.Hash.Scheme(), Locked: e.Hash.Locked()}
-	known := parseHash(unbang(e.Hash.Reveal())).complete
+func (m *merger) report(e *record, at string) {
+	name, field := e[fieldName], e[fieldHash]
+	h := Hash{Name: name, Scheme: schemeOf(field), Locked: locked(field)}
+	known := parseHash(unbang(field)).complete
 	h.Supported = m.opt.Libcrypt.Supports(h.Scheme) && (known || h.Scheme == schemeNone || h.Scheme == schemeLocked)
 	m.plan.Hashes = append(m.plan.Hashes, h)
 	switch {
 	case h.Scheme == schemeNone:
-		m.warn("empty-password", e.Name, at, "the password field is empty: no password is asked for")
+		m.warn("empty-password", name, at, "the password field is empty: no password is asked for")
 	case h.Scheme == schemeUnknown:
-		m.warn("unknown-hash", e.Name, at, "the password field is no hash that any libcrypt knows: no password matches")
+		m.warn("unknown-hash", name, at, "the password field is no hash that any libcrypt knows: no password matches")
 	case h.Scheme != schemeLocked && !known && h.Scheme != "argon2":
-		m.warn("truncated-hash", e.Name, at, "the %s hash is cut off or damaged: no password matches", h.Scheme)
+		m.warn("truncated-hash", name, at, "the %s hash is cut off or damaged: no password matches", h.Scheme)
 	case !h.Supported:
-		m.warn("unsupported-hash", e.Name, at, "the new host cannot check %s: a new password is needed", h.Scheme)
+		m.warn("unsupported-hash", name, at, "the new host cannot check %s: a new password is needed", h.Scheme)
 	}
 	if h.Locked {
-		m.warn("locked", e.Name, at, "the password is locked, and stays so")
+		m.warn("locked", name, at, "the password is locked, and stays so")
 	}
 	day := m.opt.Today.Unix() / 86400
 	for _, f := range ageing(e, day, !m.opt.Today.IsZero()) {
-		m.warn(f.Kind, e.Name, at, "%s", f.Detail)
+		m.warn(f.Kind, name, at, "%s", f.Detail)
 	}
 }
 

@@ -43,7 +43,7 @@ type fileEdit struct {
 
 type wantUser struct {
 	name  string
-	entry *Entry // nil: any entry
+	entry *record // nil: any entry
 }
 
 type wantGroup struct {
@@ -101,11 +101,11 @@ func (w wantUser) check(f *File) error {
 	if f == nil {
 		return fmt.Errorf("%s: %s: %w, the file is gone", shadowPath, show(w.name), ErrNotFound)
 	}
-	e, ok := f.Lookup(w.name)
-	if !ok {
+	l := f.t().lookup(w.name)
+	if l == nil {
 		return f.t().fail(w.name, ErrNotFound, "")
 	}
-	if w.entry != nil && e != *w.entry {
+	if e := shadowFields(l); w.entry != nil && e != *w.entry {
 		return f.t().fail(w.name, errDiffers, strings.Join(differing(&e, w.entry), ", "))
 	}
 	return nil
@@ -130,19 +130,15 @@ func (w wantGroup) check(f *GroupFile) error {
 var errDiffers = errors.New("differs from the plan")
 
 // differing names the fields that are not equal.
-func differing(a, b *Entry) []string {
+func differing(a, b *record) []string {
 	var out []string
-	fa, fb := a.raw(), b.raw()
-	for i := range fa {
-		if fa[i] != fb[i] {
+	for i := range a {
+		if a[i] != b[i] {
 			out = append(out, fieldNames[i])
 		}
 	}
 	return out
 }
-
-// perKind is how many findings of one kind String prints in full.
-const perKind = 4
 
 // String tells what a person has to know, in a screenful: files, password schemes, conflicts, and warnings by kind.
 func (p *Plan) String() string {
@@ -178,26 +174,44 @@ func (p Plan) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, p.String())
 
 func (h Hash) key() string { return fmt.Sprint(h.Supported, h.Scheme) }
 
-// writeFindings prints the first of each kind, in the order of the list, and counts the others.
+// writeFindings prints two of each kind, in the order of the list, and counts the others. Findings of one kind that say
+// the same are one.
 func writeFindings(b *strings.Builder, label string, list []Finding) {
-	seen := map[string]int{}
-	var order []string
+	const perKind = 2
+	names := map[[2]string][]string{}
+	said := map[string][]Finding{}
+	var kinds []string
 	for _, f := range list {
-		if seen[f.Kind] == 0 {
-			order = append(order, f.Kind)
+		key := [2]string{f.Kind, f.Detail}
+		if names[key] == nil {
+			if said[f.Kind] == nil {
+				kinds = append(kinds, f.Kind)
+			}
+			said[f.Kind] = append(said[f.Kind], f)
 		}
-		seen[f.Kind]++
+		names[key] = append(names[key], f.Name)
 	}
-	for _, kind := range order {
-		left := perKind
-		for _, f := range list {
-			if f.Kind == kind && left > 0 {
+	for _, kind := range kinds {
+		for i, f := range said[kind] {
+			if i == perKind {
+				fmt.Fprintf(b, "  %s: %s: %d more\n", label, kind, len(said[kind])-perKind)
+				break
+			}
+			who := names[[2]string{f.Kind, f.Detail}]
+			if len(who) == 1 {
 				fmt.Fprintf(b, "  %s: %s\n", label, f)
-				left--
+			} else {
+				fmt.Fprintf(b, "  %s: %s: %d: %s\n", label, f.Detail, len(who), few(who))
 			}
 		}
-		if more := seen[kind] - perKind; more > 0 {
-			fmt.Fprintf(b, "  %s: %s: %d more\n", label, kind, more)
-		}
 	}
+}
+
+// few joins names, at most twelve of them.
+func few(names []string) string {
+	const most = 12
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	}
+	return strings.Join(names, ", ")
 }

@@ -33,8 +33,9 @@ func (s Secret) Reveal() string {
 // bcrypt_x, nt, sha256crypt, sha512crypt, scrypt, yescrypt, gost-yescrypt, sha1crypt, sunmd5; apr1 and argon2, which
 // no libcrypt checks; "none" for an empty field, "locked" for one that no password matches and that hides no hash, and
 // "unknown". The hash behind a lock counts.
-func (s Secret) Scheme() string {
-	text := s.Reveal()
+func (s Secret) Scheme() string { return schemeOf(s.Reveal()) }
+
+func schemeOf(text string) string {
 	if text == "" {
 		return schemeNone
 	}
@@ -47,17 +48,20 @@ func (s Secret) Scheme() string {
 
 // Locked tells whether no password can match: the field begins with ! or *, as pam_unix has it, or is the "NP" of
 // System V.
-func (s Secret) Locked() bool {
-	text := s.Reveal()
+func (s Secret) Locked() bool { return locked(s.Reveal()) }
+
+func locked(text string) bool {
 	return text != "" && (text[0] == '!' || text[0] == '*') || text == "NP"
 }
 
 // Lock puts a ! before the hash. A locked field stays as it is.
-func (s Secret) Lock() Secret {
-	if s.Locked() {
-		return s
+func (s Secret) Lock() Secret { return NewSecret(lock(s.Reveal())) }
+
+func lock(text string) string {
+	if locked(text) {
+		return text
 	}
-	return NewSecret("!" + s.Reveal())
+	return "!" + text
 }
 
 // ErrNoHash is the error of Unlock when behind the lock there is no hash: the account would be open to all.

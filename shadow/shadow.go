@@ -62,15 +62,30 @@ type Entry struct {
 	Flag       Number // reserved
 }
 
-// raw gives the nine fields in the order of the file.
-func (e *Entry) raw() [9]string {
-	return [9]string{
+// record is the nine fields of an Entry in the order of the file, the password as text. It stays inside this package, and
+// in what it seals.
+type record [9]string
+
+// The fields of a record that are asked for by name.
+const (
+	fieldName = iota
+	fieldHash
+	fieldLastChange
+	fieldMin
+	fieldMax
+	_
+	fieldInactive
+	fieldExpire
+)
+
+func (e *Entry) raw() record {
+	return record{
 		e.Name, e.Hash.Reveal(), string(e.LastChange), string(e.Min), string(e.Max),
 		string(e.Warn), string(e.Inactive), string(e.Expire), string(e.Flag),
 	}
 }
 
-func entryOf(f [9]string) Entry {
+func entryOf(f record) Entry {
 	return Entry{
 		Name: f[0], Hash: NewSecret(f[1]), LastChange: Number(f[2]), Min: Number(f[3]), Max: Number(f[4]),
 		Warn: Number(f[5]), Inactive: Number(f[6]), Expire: Number(f[7]), Flag: Number(f[8]),
@@ -120,14 +135,18 @@ func (f *File) All() iter.Seq[Entry] {
 // Add writes a new line, before the first NIS line ("+...") when there is one, as shadow-utils does. Errors: ErrExists,
 // ErrMalformed when an unreadable line of that name is there, ErrInvalid, ErrTooLong, ErrNUL.
 func (f *File) Add(e Entry) error {
-	if err := f.t().addable(e.Name); err != nil {
+	return f.add(e.raw())
+}
+
+func (f *File) add(e record) error {
+	if err := f.t().addable(e[fieldName]); err != nil {
 		return err
 	}
-	text, err := f.format(&e, nil)
+	text, err := f.format(e, nil)
 	if err != nil {
 		return err
 	}
-	f.t().add(e.Name, text)
+	f.t().add(e[fieldName], text)
 	return nil
 }
 
@@ -138,11 +157,11 @@ func (f *File) Set(e Entry) error {
 	if err != nil {
 		return err
 	}
-	old := entryOf(shadowFields(l))
-	if old == e {
+	old, want := shadowFields(l), e.raw()
+	if old == want {
 		return nil
 	}
-	text, err := f.format(&e, &old)
+	text, err := f.format(want, &old)
 	if err != nil {
 		return err
 	}
@@ -163,26 +182,22 @@ func (f *File) Remove(name string) error {
 // maxLine is the buffer of shadow-utils (lib/shadowio.c, putspent); it keeps 1000 bytes of it for the other fields.
 const maxLine = 32768
 
-// format renders e. Values equal to those of old are what the file holds already and are not judged.
-func (f *File) format(e, old *Entry) (string, error) {
-	fields := e.raw()
-	var was [9]string
-	if old != nil {
-		was = old.raw()
-	}
+// format renders a record. Values equal to those of old are what the file holds already and are not judged.
+func (f *File) format(fields record, old *record) (string, error) {
+	name := fields[fieldName]
 	for i, v := range fields {
-		if old != nil && v == was[i] {
+		if old != nil && v == old[i] {
 			continue
 		}
 		if i > 1 && !plainNumber(v) {
-			return "", f.t().fail(e.Name, ErrInvalid, fieldNames[i]+" must be empty or a decimal number below 4294967296")
+			return "", f.t().fail(name, ErrInvalid, fieldNames[i]+" must be empty or a decimal number below 4294967296")
 		}
 		if i == 1 && !plainText(v, ":") {
-			return "", f.t().fail(e.Name, ErrInvalid, "password has a colon or a control character")
+			return "", f.t().fail(name, ErrInvalid, "password has a colon or a control character")
 		}
 	}
 	if len(fields[0])+len(fields[1])+1000 > maxLine {
-		return "", f.t().fail(e.Name, ErrTooLong, "")
+		return "", f.t().fail(name, ErrTooLong, "")
 	}
 	return strings.Join(fields[:], ":"), nil
 }

@@ -215,6 +215,17 @@ func (l *MailboxLock) fillDotlock(f *os.File) error {
 	return f.Chmod(0o600) // whatever the umask was
 }
 
+// RemoveStale removes the dotlock of mailbox name in dir when its process, of this very host, is dead. Nil: there is no
+// lock any more. A lock that may be in use is a *HeldError.
+func RemoveStale(dir *os.File, name string) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	l := &MailboxLock{dir: dir, name: name, lock: name + ".lock"}
+	return l.removeStale(host)
+}
+
 // removeStale removes the dotlock of a dead process of this host. Nil: try again. A *HeldError: it is in use.
 func (l *MailboxLock) removeStale(host string) error {
 	dirfd := int(l.dir.Fd())

@@ -383,3 +383,16 @@ func TestDotlockByWayOfANamedFile(t *testing.T) {
 	require.NoError(t, l.Unlock())
 	require.Equal(t, []string{"alice"}, b.names(t))
 }
+
+func TestRemoveStale(t *testing.T) {
+	b := newBox(t)
+	lock := b.path + ".lock"
+	require.NoError(t, RemoveStale(b.dir, "alice"), "none there")
+	require.NoError(t, os.WriteFile(lock, []byte(fmt.Sprintf("%d:%s", os.Getpid(), hostname(t))), 0o600))
+	require.ErrorIs(t, RemoveStale(b.dir, "alice"), ErrLocked)
+	require.NoError(t, os.WriteFile(lock, []byte("2147483646:another-host"), 0o600))
+	require.ErrorIs(t, RemoveStale(b.dir, "alice"), ErrLocked)
+	require.NoError(t, os.WriteFile(lock, []byte("2147483646:"+hostname(t)), 0o600))
+	require.NoError(t, RemoveStale(b.dir, "alice"))
+	require.Equal(t, []string{"alice"}, b.names(t))
+}

@@ -176,7 +176,7 @@ func at(v any, path string) (any, bool) {
 		case map[string]any:
 			var ok bool
 			if v, ok = x[step]; !ok && step == "len" {
-				v, ok = json.Number(strconv.Itoa(len(x))), true
+				v = json.Number(strconv.Itoa(len(x)))
 			} else if !ok {
 				return nil, false
 			}

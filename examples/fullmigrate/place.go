@@ -1,0 +1,47 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"os"
+	"path"
+	"path/filepath"
+	"strings"
+
+	"github.com/mailmove/mailmove/mbox/tree"
+	"github.com/mailmove/mailmove/netcfg"
+)
+
+// place checks the two roots and finds the run directory.
+func (m *migration) place() error {
+	from, err1 := os.Stat(m.from)
+	to, err2 := os.Stat(m.to)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	if os.SameFile(from, to) {
+		return m.c.Misused("-from and -to are the same directory")
+	}
+	if m.runDir != "" {
+		return nil
+	}
+	at, err := tree.Resolve(m.to, path.Join("var/lib/mailmove", oldName(m.from)))
+	m.runDir = filepath.Join(m.to, filepath.FromSlash(at))
+	return err
+}
+
+// oldName names the run after the old host: by the name that its files give it, else by its directory.
+func oldName(root string) string {
+	name := ""
+	if host, err := netcfg.ReadHost(root); err == nil {
+		name = host.Hostname
+	}
+	if abs, err := filepath.Abs(root); err == nil && (name == "" || strings.ContainsAny(name, "/\x00") || name[0] == '.') {
+		name = strings.Trim(strings.ReplaceAll(filepath.ToSlash(abs), "/", "-"), "-.")
+	}
+	return cmp.Or(name, "old")
+}
+
+func list(s string) []string {
+	return strings.FieldsFunc(s, func(c rune) bool { return c == ',' })
+}

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/mailmove/mailmove/dovecotconf"
+	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/mbox/tree"
+	"github.com/mailmove/mailmove/netcfg"
+	"github.com/mailmove/mailmove/passwd"
+	"github.com/mailmove/mailmove/shadow"
+)
+
+// plan is all that will happen, known before the first write.
+type plan struct {
+	Users    []passwd.UserChange `json:"users"`
+	Blockers []finding           `json:"blockers"` // nothing is written while there are any
+	Findings []finding           `json:"findings"`
+	Mail     struct {
+		Files            int64   `json:"files"` // that would be copied
+		Bytes            int64   `json:"bytes"`
+		SecondsEstimated float64 `json:"seconds_estimated"`
+	} `json:"mail"`
+	Outcome *outcome `json:"outcome,omitempty"` // once it was carried out or verified
+
+	accounts  *passwd.Plan
+	passwords *shadow.Plan
+	choices   [2]dovecotconf.Choice // how the two hosts pick POP3 UIDLs
+	address   *netcfg.Plan          // nil without -iface
+	taken     [2][]uint32           // uids and gids of the new host before the merge
+	trees     []userTree
+}
+
+// userTree is a home or an inbox and whose it is.
+type userTree struct {
+	user int // index into plan.Users
+	tree.Pair
+}
+
+// ids are the numbers that earlier runs gave, by name on the old host. They stay as they are, as long as the name has the
+// number there that it had then: another number is another person.
+type ids struct {
+	Users  map[string]renumbered `json:"users"`
+	Groups map[string]renumbered `json:"groups"`
+}
+
+type renumbered struct {
+	From uint32 `json:"from"`
+	To   uint32 `json:"to"`
+}
+
+// merge decides about the accounts of two hosts.
+func (m *migration) merge(from, to string, known ids) (*passwd.Plan, *shadow.Plan, error) {
+	oldUsers, err1 := passwd.ReadHost(from)
+	newUsers, err2 := passwd.ReadHost(to)
+	oldHashes, err3 := shadow.ReadHost(from)
+	newHashes, err4 := shadow.ReadHost(to)
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return nil, nil, err
+	}
+	oldHashes.Password = oldUsers.Passwd.Password // where hashes still stand in passwd
+	uids, gids := map[string]uint32{}, map[string]uint32{}
+	for name, id := range known.Users {
+		if u, ok := oldUsers.Passwd.Lookup(name); ok && u.UID == id.From {
+			uids[name] = id.To
+		}
+	}
+	for name, id := range known.Groups {
+		if g, ok := oldUsers.Group.Lookup(name); ok && g.GID == id.From {
+			gids[name] = id.To
+		}
+	}
+	accounts := passwd.Merge(oldUsers, newUsers, &passwd.Options{
+		Include: m.users, Exclude: m.exclude, UIDs: uids, GIDs: gids,
+		SamePerson: func(a, b string) bool { return shadow.SamePerson(oldHashes, newHashes, a, b) },
+	})
+	opt := &shadow.Options{Members: map[string][]string{}, Today: time.Now()}
+	for _, u := range accounts.Users {
+		if u.Added() {
+			opt.Users = append(opt.Users, shadow.Rename{From: u.Name, To: u.To})
+		}
+	}
+	for _, g := range accounts.Groups {
+		if g.Added() {
+			opt.Groups = append(opt.Groups, shadow.Rename{From: g.Name, To: g.To})
+		}
+		opt.Members[g.To] = g.MembersAdded
+	}
+	return accounts, shadow.Merge(oldHashes, newHashes, opt), nil
+}
+
+// plan reads both hosts and decides everything. It writes nothing.
+func (m *migration) plan(known ids) (*plan, error) {
+	accounts, passwords, err := m.merge(m.from, m.to, known)
+	if err != nil {
+		return nil, err
+	}
+	target, err := passwd.ReadHost(m.to)
+	if err != nil {
+		return nil, err
+	}
+	p := &plan{Users: accounts.Users, Blockers: []finding{}, Findings: []finding{}, accounts: accounts, passwords: passwords}
+	for u := range target.Passwd.Users() {
+		p.taken[0] = append(p.taken[0], u.UID)
+	}
+	for g := range target.Group.Groups() {
+		p.taken[1] = append(p.taken[1], g.GID)
+	}
+	p.judgeAccounts()
+	if err := p.findTrees(m); err != nil {
+		return nil, err
+	}
+	if err := p.compareDovecots(m); err != nil {
+		return nil, err
+	}
+	return p, p.takeAddress(m)
+}
+
+// options say what is copied, and whose it becomes.
+func (p *plan) options(m *migration) *tree.Options {
+	opt := &tree.Options{UIDs: guarded(p.accounts.UIDMap, p.taken[0]), GIDs: guarded(p.accounts.GIDMap, p.taken[1]), Progress: m.progress()}
+	for _, t := range p.trees {
+		opt.Pairs = append(opt.Pairs, t.Pair)
+	}
+	return opt
+}
+
+// nobody is the owner of what belongs to no one: the kernel's overflow id, on all of today's systems nobody's.
+const nobody = 65534
+
+// guarded is an id map that gives nothing of one person to another. A number that it does not name, of somebody who stays
+// behind, must not turn into whoever has that number on the new host: such files become nobody's there.
+func guarded(ids map[uint32]uint32, taken []uint32) map[uint32]uint32 {
+	all := maps.Clone(ids)
+	for _, id := range append(slices.Collect(maps.Values(ids)), taken...) {
+		if _, ok := all[id]; !ok {
+			all[id] = nobody
+		}
+	}
+	return all
+}
+
+// settled is the exit code of a plan: something for a person, or not.
+func (p *plan) settled() error {
+	grave := len(p.Blockers) > 0
+	for _, f := range p.Findings {
+		grave = grave || f.grave()
+	}
+	if grave {
+		return cli.ErrFinding
+	}
+	return nil
+}

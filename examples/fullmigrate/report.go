@@ -1,0 +1,131 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailmove/mailmove/mbox/tree"
+)
+
+// String is the plan for a person: what stops it, what changes, what is worth knowing.
+func (p *plan) String() string {
+	var b strings.Builder
+	for _, f := range p.Blockers {
+		fmt.Fprintf(&b, "BLOCKS  %s\n", f)
+	}
+	fmt.Fprintf(&b, "%s%s", section("accounts", p.accounts.String()), section("passwords", p.passwords.String()))
+	for _, grave := range []bool{true, false} {
+		for _, f := range p.Findings {
+			if f.grave() == grave && f.Part != "accounts" && f.Part != "passwords" && f.Part != "address" {
+				fmt.Fprintf(&b, "%-10s  %s\n", f.Severity, f)
+			}
+		}
+	}
+	if p.address != nil {
+		b.WriteString(section("address", p.address.String()))
+	}
+	if p.Mail.SecondsEstimated > 0 {
+		fmt.Fprintf(&b, "mail: %d objects, %s to copy, about %s\n", p.Mail.Files, size(p.Mail.Bytes), seconds(p.Mail.SecondsEstimated))
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+func (f finding) String() string {
+	words := []string{f.Part, f.Rule}
+	for _, w := range []string{f.Name, f.At} {
+		if w != "" {
+			words = append(words, w)
+		}
+	}
+	s := strings.Join(words, " ") + ": " + f.Detail
+	if f.Advice != "" {
+		s += "\n            advice: " + f.Advice
+	}
+	return s
+}
+
+// String tells what the move came to: one line per user, then what did not go well.
+func (o *outcome) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%-16s %14s  %9s %9s %10s  %s\n", "user", "uid", "mailboxes", "messages", "mail", "UIDLs kept")
+	for _, u := range o.Users {
+		kept := fmt.Sprintf("%d of %d", u.Same, u.Same+u.Changed)
+		if u.Unpredictable > 0 {
+			kept += fmt.Sprintf(", %d not given yet", u.Unpredictable)
+		}
+		uids := fmt.Sprintf("%d -> %d", u.FromUID, u.ToUID)
+		fmt.Fprintf(&b, "%-16s %14s  %9d %9d %10s  %s\n", plain(u.To), uids, u.Mailboxes, u.Checked, size(u.Bytes), kept)
+		for _, problem := range u.Problems {
+			fmt.Fprintf(&b, "    problem: %s\n", problem)
+		}
+	}
+	for _, f := range o.Failures {
+		fmt.Fprintf(&b, "accounts: %s\n", f)
+	}
+	for _, r := range []*tree.Report{o.Copy, o.Verified} {
+		if r != nil {
+			fmt.Fprintln(&b, r)
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
+
+// plain quotes a name that would not be itself on a terminal.
+func plain(name string) string {
+	if q := strconv.QuoteToASCII(name); q != `"`+name+`"` || strings.Contains(name, " ") {
+		return q
+	}
+	return name
+}
+
+func section(title, text string) string {
+	if text = strings.TrimSpace(text); text == "" {
+		return ""
+	}
+	return title + ":\n  " + strings.ReplaceAll(text, "\n", "\n  ") + "\n"
+}
+
+func size(n int64) string {
+	f, unit := float64(n), "B"
+	for _, u := range []string{"KiB", "MiB", "GiB", "TiB"} {
+		if f < 1024 {
+			break
+		}
+		f, unit = f/1024, u
+	}
+	if unit == "B" {
+		return fmt.Sprintf("%d B", n)
+	}
+	return fmt.Sprintf("%.1f %s", f, unit)
+}
+
+func seconds(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(time.Second).String()
+}
+
+// say prints a plan that is about to be carried out; with -json there is one object, at the end.
+func (m *migration) say(p *plan) {
+	if !m.c.JSON {
+		fmt.Fprintln(m.c.Stdout, p)
+	}
+}
+
+func (m *migration) report(p *plan) error { return m.c.Report(p, p.Outcome) }
+
+// progress shows a long copy on a terminal.
+func (m *migration) progress() func(tree.Event) {
+	info, err := os.Stderr.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	last := time.Now()
+	return func(e tree.Event) {
+		if now := time.Now(); now.Sub(last) > time.Second {
+			last = now
+			fmt.Fprintf(os.Stderr, "%d objects, %s copied; %q\n", e.Files, size(e.Bytes), e.Path)
+		}
+	}
+}

@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/mbox/tree"
+)
+
+// outcome is what the move came to.
+type outcome struct {
+	AccountsChanged []string     `json:"accounts_changed"` // files
+	Copy            *tree.Report `json:"copy,omitempty"`
+	Verified        *tree.Report `json:"verified"`
+	Users           []userMail   `json:"users"`
+	Failures        []string     `json:"failures"` // what the accounts lack
+}
+
+// verify looks at the result with other eyes than the copy's: accounts as libc reads them, every object's metadata, and
+// the identity of every message.
+func (p *plan) verify(ctx context.Context, m *migration) (err error) {
+	p.Outcome.Failures = []string{}
+	for _, e := range []error{p.accounts.Verify(ctx, m.to), p.passwords.Verify(ctx, m.to)} {
+		if e != nil {
+			p.Outcome.Failures = append(p.Outcome.Failures, e.Error())
+		}
+	}
+	if p.Outcome.Verified, err = tree.Verify(ctx, m.from, m.to, p.options(m), tree.ByStat); err != nil {
+		return err
+	}
+	old, err1 := os.OpenRoot(m.from)
+	new, err2 := os.OpenRoot(m.to)
+	if err := errors.Join(err1, err2); err != nil {
+		return err
+	}
+	defer old.Close()
+	defer new.Close()
+	p.Outcome.Users = []userMail{}
+	row := map[int]int{}
+	for _, t := range p.trees {
+		u := p.Users[t.user]
+		at, seen := row[t.user]
+		if !seen {
+			at, row[t.user] = len(row), len(row)
+			p.Outcome.Users = append(p.Outcome.Users, userMail{Name: u.Name, To: u.To, FromUID: u.FromUID, ToUID: u.ToUID, Problems: []string{}})
+		}
+		mail := &p.Outcome.Users[at]
+		for box, err := range tree.Mailboxes(old, t.From) {
+			if err == nil {
+				err = mail.compare(ctx, old, new, box, t.To+strings.TrimPrefix(box, t.From), p.choices)
+			}
+			if err != nil {
+				mail.Problems = append(mail.Problems, fmt.Sprintf("%q: %v", box, err))
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// conclude prints the outcome and says whether a person is needed.
+func (m *migration) conclude(p *plan) error {
+	if err := m.report(p); err != nil {
+		return err
+	}
+	o := p.Outcome
+	bad := len(o.Failures) > 0 || o.Verified.Mismatched > 0 || len(o.Verified.Problems) > 0 || o.Copy != nil && len(o.Copy.Problems) > 0
+	for _, u := range o.Users {
+		bad = bad || u.Changed > 0 || len(u.Problems) > 0
+	}
+	if bad {
+		return cli.ErrFinding
+	}
+	return p.settled()
+}
+
+// verifyOnly looks at an earlier move and changes nothing.
+func (m *migration) verifyOnly(ctx context.Context) error {
+	known, err := m.known()
+	if err != nil {
+		return err
+	}
+	p, err := m.plan(known)
+	if err != nil {
+		return err
+	}
+	p.Outcome = &outcome{AccountsChanged: []string{}}
+	if err := p.verify(ctx, m); err != nil {
+		return err
+	}
+	for _, missing := range slices.Concat(p.accounts.Changed, p.passwords.Changed) {
+		p.Outcome.Failures = append(p.Outcome.Failures, missing+" lacks accounts of the old host")
+	}
+	return m.conclude(p)
+}

@@ -1,0 +1,370 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// errDrift says that the target is not what an earlier pass left there.
+var errDrift = errors.New("changed at the target since it was copied; left alone")
+
+// errForeign says that the state proves nothing about an object at the target that differs.
+var errForeign = errors.New("differs at the target, and no earlier pass is known to have put it there; left alone")
+
+// verdict is what has to happen with one object.
+type verdict struct {
+	op      Op
+	key     string
+	t       *stat   // the target now, nil: nothing there
+	rec     *record // of an earlier pass
+	from    string  // rename, link: the present name below the target root
+	fromKey string
+	refresh bool // unchanged, but the record should be renewed when the state is saved anyway
+	asSaved bool // unchanged and as recorded; the target was not looked at
+}
+
+// judge compares source, target and record. Nothing is written.
+func (p *pass) judge(ctx context.Context, it *item) (v verdict, err error) {
+	d := it.d
+	v = verdict{op: OpCreate, key: d.key.name(it.to), rec: p.state.get(d.key.name(it.to))}
+	if v.rec != nil && p.asSaved(it, v.rec) {
+		d.hits++
+		v.op, v.asSaved = OpUnchanged, true
+		return v, nil
+	}
+	if d.dst >= 0 && !d.fresh {
+		t, err := statAt(d.dst, it.to)
+		switch {
+		case err == nil:
+			v.t = &t
+			if !d.frame && !t.sameMount(&d.dstMnt) {
+				return v, errors.New("is a mount point at the target; not crossed")
+			}
+		case !errors.Is(err, unix.ENOENT):
+			return v, err
+		}
+	}
+	if v.rec != nil && !it.again {
+		d.hits++
+	}
+	if v.rec != nil && !p.state.mine(v.key, v.rec, v.t) {
+		// A pass that died after its last save, or somebody who did the same there, leaves what we want anyway.
+		if same, err := p.asWanted(ctx, it, &v); err != nil || !same {
+			return v, errors.Join(err, errDrift)
+		}
+		v.op = OpUnchanged
+		return v, nil
+	}
+	if v.t == nil {
+		return p.judgeNew(it, v)
+	}
+	if v.rec == nil && p.state.saved() && !it.st.dir() {
+		return p.judgeForeign(ctx, it, v)
+	}
+	if v.rec != nil && !d.pair.full && v.rec.src == it.st.tuple() && v.rec.dst.ino == v.t.ino {
+		return p.judgeKnown(ctx, it, v)
+	}
+	return p.judgeBoth(ctx, it, v)
+}
+
+// judgeForeign: the state knows of no pass that put there what is at the target. What is the same is taken as ours;
+// anything else is somebody's, or our own of a pass whose state was lost, and nobody can tell.
+func (p *pass) judgeForeign(ctx context.Context, it *item, v verdict) (verdict, error) {
+	same, err := p.asWanted(ctx, it, &v)
+	if err == nil && !same {
+		err = errForeign
+	}
+	v.op = OpUnchanged
+	return v, err
+}
+
+// asSaved tells of most objects of a later pass, at the price of one look at the source, that there is nothing to do: the
+// source is as recorded, and so is the directory at the target. What mail programs rewrite in place there is always
+// looked at, and so is all after a pass that died.
+func (p *pass) asSaved(it *item, r *record) bool {
+	d := it.d
+	if !d.kept || d.pair.full || it.again || d.hot && !d.messages || r.racy || it.st.nlink > 1 || p.state.journal.found() {
+		return false
+	}
+	w := p.want(&it.st)
+	return r.src == it.st.tuple() && p.metaEqual(&w, &stat{mode: r.dst.mode, uid: r.dst.uid, gid: r.dst.gid, mtime: r.dst.mtime})
+}
+
+func (p *pass) asWanted(ctx context.Context, it *item, v *verdict) (bool, error) {
+	if v.t == nil || v.t.typ() != it.st.typ() {
+		return false, nil
+	}
+	w, err := p.judgeBoth(ctx, it, *v)
+	if err != nil || w.op != OpUnchanged || !it.st.regular() {
+		return err == nil && w.op == OpUnchanged, err
+	}
+	return p.sameFile(ctx, it, v.t)
+}
+
+// judgeKnown: the source is as recorded, and so is the target.
+func (p *pass) judgeKnown(ctx context.Context, it *item, v verdict) (verdict, error) {
+	v.op = OpUnchanged
+	w := p.want(&it.st)
+	if !p.metaEqual(&w, v.t) { // the id maps are others than last time
+		return p.judgeBoth(ctx, it, v)
+	}
+	if !v.rec.racy || !it.st.regular() {
+		return v, nil
+	}
+	same, err := p.sameFile(ctx, it, v.t)
+	if err == nil && !same {
+		v.op = OpUpdate
+	}
+	v.refresh = !racy(&it.st, time.Now())
+	return v, err
+}
+
+// judgeNew: nothing is at the target. A file that was known under another name is renamed or linked.
+func (p *pass) judgeNew(it *item, v verdict) (verdict, error) {
+	if !it.st.regular() {
+		return v, nil
+	}
+	if it.st.nlink > 1 {
+		v.from = p.linkSource(it)
+	} else if p.state.known && !it.d.pair.full {
+		return p.judgeMoved(it, v)
+	}
+	if v.from != "" {
+		v.op = OpLink
+	}
+	return v, nil
+}
+
+// judgeMoved recognises a Maildir message that got other flags or went to another folder: the same inode with the same
+// size and time, and the same name up to the colon. A message is never written again under its name.
+func (p *pass) judgeMoved(it *item, v verdict) (verdict, error) {
+	key, r := p.state.byInode(it.st.dev, it.st.ino)
+	if r == nil || !it.d.messages || key == v.key || r.src.size != it.st.size || r.src.mtime != it.st.mtime || r.src.nlink != 1 {
+		return v, nil
+	}
+	k, name := splitKey(key)
+	dir, ok := p.state.path(k)
+	if !ok || messageBase(name) != messageBase(it.to) {
+		return v, nil
+	}
+	old := joinPath(dir, name)
+	if s, err := p.statBelow(p.src, p.sourceOf(old)); err == nil && s.same(&it.st) || err != nil && !isAbsent(err) {
+		return v, nil
+	}
+	t, err := p.statBelow(p.dst, old)
+	if err != nil || !p.state.mine(key, r, &t) {
+		if p.state.mine(key, r, nil) {
+			return v, nil
+		}
+		return v, errors.New("its copy was renamed or changed at the target since; left alone")
+	}
+	v.op, v.from, v.fromKey, v.rec = OpRename, old, key, r
+	return v, nil
+}
+
+func messageBase(name string) string {
+	base, _, _ := strings.Cut(name, ":")
+	return base
+}
+
+// linkSource finds another name of the same file that is already at the target.
+func (p *pass) linkSource(it *item) string {
+	if path := p.links.find(inodeOf(&it.st)); path != "" {
+		return path
+	}
+	if it.d.pair.full {
+		return ""
+	}
+	key, r := p.state.byInode(it.st.dev, it.st.ino)
+	if r == nil || r.src.size != it.st.size || r.src.mtime != it.st.mtime || r.racy {
+		return ""
+	}
+	k, name := splitKey(key)
+	dir, ok := p.state.path(k)
+	if !ok {
+		return ""
+	}
+	old := joinPath(dir, name)
+	s, err := p.statBelow(p.src, p.sourceOf(old))
+	if err != nil || !s.same(&it.st) {
+		return ""
+	}
+	if t, err := p.statBelow(p.dst, old); err != nil || !p.state.mine(key, r, &t) {
+		return ""
+	}
+	return old
+}
+
+// judgeBoth compares the two sides without the help of a record.
+func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, error) {
+	st, t := &it.st, v.t
+	v.op = OpUpdate
+	if st.typ() != t.typ() {
+		return v, nil
+	}
+	w := p.want(st)
+	if !st.regular() {
+		same, err := p.sameSpecial(it, t)
+		if same && p.metaEqual(&w, t) {
+			v.op = OpUnchanged
+		}
+		return v, err
+	}
+	if path := p.links.find(inodeOf(st)); st.nlink > 1 && path != "" {
+		if l, err := p.statBelow(p.dst, path); err == nil && !l.same(t) {
+			v.op, v.from = OpLink, path
+			return v, nil
+		}
+	}
+	trusted := v.rec != nil && !it.d.pair.full
+	if st.size != t.size || !trusted && st.mtime != t.mtime {
+		return v, nil
+	}
+	// Size and time are equal. That proves nothing when the inode changed since, or for what Dovecot rewrites in place.
+	if trusted || it.d.hot && !it.d.messages {
+		same, err := p.sameFile(ctx, it, t)
+		if err != nil || !same {
+			return v, err
+		}
+	}
+	v.op = OpMetadata
+	if p.metaEqual(&w, t) && (!trusted || p.sameAttrs(it, t)) {
+		v.op = OpUnchanged
+	}
+	return v, nil
+}
+
+// sameSpecial compares link texts and device numbers.
+func (p *pass) sameSpecial(it *item, t *stat) (bool, error) {
+	if it.st.typ() != unix.S_IFLNK {
+		return it.st.rdev == t.rdev, nil
+	}
+	a, err := readLink(it.d.src, it.name, &it.st)
+	if err != nil {
+		return false, err
+	}
+	b, err := readLink(it.d.dst, it.to, t)
+	return a == b, err
+}
+
+// readLink reads the text of the very link that st describes.
+func readLink(dir int, name string, st *stat) (string, error) {
+	fd, err := openSame(dir, name, st, openPath)
+	if err != nil {
+		return "", err
+	}
+	defer closeFd(fd)
+	b := make([]byte, 4097)
+	n, err := unix.Readlinkat(fd, "", b)
+	return string(b[:max(n, 0)]), err
+}
+
+// openSame opens a name and makes sure that it is still the object that was looked at.
+func openSame(dir int, name string, st *stat, open func(int, string) (int, error)) (int, error) {
+	fd, err := open(dir, name)
+	if err != nil {
+		if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
+			err = errSwapped
+		}
+		return -1, err
+	}
+	now, err := statFd(fd)
+	if err == nil && !now.same(st) {
+		err = errSwapped
+	}
+	if err != nil {
+		closeFd(fd)
+		return -1, err
+	}
+	return fd, nil
+}
+
+// openBoth opens a regular file on both sides.
+func openBoth(it *item, t *stat) (src, dst int, err error) {
+	if src, err = openSame(it.d.src, it.name, &it.st, openFile); err != nil {
+		return -1, -1, err
+	}
+	if dst, err = openSame(it.d.dst, it.to, t, openFile); err != nil {
+		closeFd(src)
+		return -1, -1, err
+	}
+	return src, dst, nil
+}
+
+// sameFile compares the content of both sides. No lock is taken: what changes meanwhile counts as different.
+func (p *pass) sameFile(ctx context.Context, it *item, t *stat) (bool, error) {
+	if it.st.size != t.size {
+		return false, nil
+	}
+	a, b, err := openBoth(it, t)
+	if err != nil {
+		return false, err
+	}
+	defer closeFd(a)
+	defer closeFd(b)
+	same, err := sameContent(ctx, a, b, it.st.size, p.cmp)
+	if err != nil || !same {
+		return false, err
+	}
+	now, err := statFd(a)
+	return err == nil && now.still(&it.st), err
+}
+
+func (p *pass) sameAttrs(it *item, t *stat) bool {
+	a, b, err := openBoth(it, t)
+	if err != nil {
+		return false
+	}
+	defer closeFd(a)
+	defer closeFd(b)
+	x, err1 := attrsOf(a, false)
+	y, err2 := attrsOf(b, false)
+	return err1 == nil && err2 == nil && attrsEqual(p.mapAttrs(x), y)
+}
+
+// sourceOf turns a path below the target root into that below the source root.
+func (p *pass) sourceOf(to string) string {
+	for _, pr := range p.pairs {
+		switch pr.To {
+		case ".":
+			return to
+		case to:
+			return pr.From
+		}
+		if rest, ok := strings.CutPrefix(to, pr.To+"/"); ok {
+			return pr.From + "/" + rest
+		}
+	}
+	return to
+}
+
+// openBelow opens the directory that holds slash, component by component without following links.
+func openBelow(root int, slash string) (dir int, name string, err error) {
+	name = slash
+	dir = dup(root)
+	for {
+		head, rest, ok := strings.Cut(name, "/")
+		if !ok {
+			return dir, name, nil
+		}
+		next, err := openDir(dir, head)
+		closeFd(dir)
+		if err != nil {
+			return -1, "", err
+		}
+		dir, name = next, rest
+	}
+}
+
+func (p *pass) statBelow(root int, slash string) (stat, error) {
+	dir, name, err := openBelow(root, slash)
+	if err != nil {
+		return stat{}, err
+	}
+	defer closeFd(dir)
+	return statAt(dir, name)
+}

@@ -1,0 +1,306 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// workerCount bounds how many files are copied at once besides the walk: more only wait for each other's directories.
+const workerCount = 2
+
+// syncer makes the target like the source.
+type syncer struct {
+	p       *pass
+	ctx     context.Context
+	jobs    chan job
+	busy    sync.WaitGroup // jobs handed out
+	live    sync.WaitGroup // workers
+	workers int
+	parents []parent
+	wrote   atomic.Bool
+	mu      sync.Mutex
+	devs    map[uint64]int // device of the target -> a descriptor on it, for syncfs
+	swept   map[inode]bool
+	buf     []byte
+}
+
+// job is one file for a worker.
+type job struct {
+	it *item
+	v  verdict
+	st *stat // seen when the source was opened, nil: look again
+}
+
+// Sync copies what src has and dst lacks, in the order of opt.Pairs, and returns when it is durable. src and dst are
+// directories; only these two names may be symbolic links. What could not be done is in the report's Problems; the
+// error is that of ctx, of the roots, of the options or of the state file. A cancelled or killed pass leaves every
+// name with its old or its new object, and the next one completes it.
+func Sync(ctx context.Context, src, dst string, opt *Options) (*Report, error) {
+	start := time.Now()
+	p, err := newPass(src, dst, opt, false)
+	if err != nil {
+		p.close()
+		return p.finish(start), err
+	}
+	s := &syncer{p: p, ctx: ctx, workers: workerCount, jobs: make(chan job, 256), devs: map[uint64]int{}, swept: map[inode]bool{}, buf: make([]byte, 256<<10)}
+	p.do = s
+	for i := 1; i <= s.workers; i++ {
+		s.live.Add(1)
+		go s.work(i)
+	}
+	err = p.run(ctx)
+	close(s.jobs)
+	s.live.Wait()
+	if err == nil {
+		s.deleteVanished(ctx)
+		err = ctx.Err()
+	}
+	s.endParents()
+	err = errors.Join(err, s.end(err == nil))
+	for _, fd := range s.devs {
+		closeFd(fd)
+	}
+	return p.finish(start), errors.Join(err, p.close())
+}
+
+// end makes all durable and then says so in the state file.
+func (s *syncer) end(complete bool) error {
+	if complete {
+		s.p.saveFacts()
+	}
+	if err := s.p.state.flush(s.durable); err != nil {
+		return err
+	}
+	if complete && s.p.state.saved() {
+		if err := s.p.state.journal.clear(); err != nil {
+			return err
+		}
+	}
+	return s.durable()
+}
+
+// durable has every file system of the target written out that this pass wrote to.
+func (s *syncer) durable() error {
+	if !s.wrote.Swap(false) {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, fd := range s.devs {
+		if err := unix.Syncfs(fd); err != nil {
+			s.wrote.Store(true)
+			return pathErr("syncfs", ".", err)
+		}
+	}
+	return nil
+}
+
+func (s *syncer) noteDev(d *dir, st *stat) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if _, ok := s.devs[st.dev]; !ok && d.dst >= 0 {
+		s.devs[st.dev] = dup(d.dst)
+	}
+}
+
+func (s *syncer) wait() { s.busy.Wait() }
+
+func (s *syncer) work(n int) {
+	defer s.live.Done()
+	buf := make([]byte, 256<<10)
+	for j := range s.jobs {
+		if err := s.ctx.Err(); err == nil && !j.it.d.pair.stopped.Load() {
+			s.copyFile(s.ctx, n, &j, buf)
+		}
+		s.p.release(j.it.d)
+		s.busy.Done()
+	}
+}
+
+func (s *syncer) hand(j job) {
+	j.it.d.pending.Add(1)
+	s.busy.Add(1)
+	s.jobs <- j
+}
+
+func (s *syncer) quick(it *item) bool {
+	if !it.d.fresh || it.d.frame || s.p.state.known {
+		return false
+	}
+	s.hand(job{it: it, v: verdict{op: OpCreate, key: it.d.key.name(it.to)}})
+	return true
+}
+
+func (s *syncer) object(ctx context.Context, it *item) error {
+	if it.st.nlink > 1 {
+		s.wait() // a worker may be making another name of this file
+	}
+	v, err := s.p.judge(ctx, it)
+	if err != nil {
+		if errors.Is(err, unix.ENOENT) {
+			it.d.vanished = true
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		s.p.fail(it.path(), "compare", err)
+		return nil
+	}
+	switch v.op {
+	case OpUnchanged:
+		s.unchanged(it, &v)
+	case OpMetadata:
+		s.metadata(it, &v)
+	case OpRename:
+		s.rename(it, &v)
+	case OpLink:
+		if !s.link(it, &v, 0) {
+			s.hand(job{it: it, v: v})
+		}
+	default:
+		return s.replace(ctx, it, &v)
+	}
+	return nil
+}
+
+// replace copies the object whole.
+func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
+	if v.t != nil && v.t.dir() {
+		if err := s.clearDir(it.d, it.to, v.t); err != nil {
+			s.p.fail(it.path(), "replace directory", err)
+			return nil
+		}
+		v.t = nil
+	}
+	if !it.st.regular() {
+		if err := s.special(it, v); err != nil {
+			s.failed(it, "copy", err)
+		}
+		return nil
+	}
+	if s.p.mailbox(it) {
+		s.wait()
+		return s.copyMailbox(ctx, it, v)
+	}
+	s.hand(job{it: it, v: *v})
+	return nil
+}
+
+// failed lists what went wrong with an object, but a source that vanished in between is the life of a mail store.
+func (s *syncer) failed(it *item, op string, err error) {
+	if errors.Is(err, unix.ENOENT) {
+		if _, e := statAt(it.d.src, it.name); errors.Is(e, unix.ENOENT) {
+			return
+		}
+	}
+	s.p.fail(it.path(), op, err)
+}
+
+func (s *syncer) unchanged(it *item, v *verdict) {
+	s.p.links.settle(&it.st, it.path())
+	if !it.again {
+		s.p.count(OpUnchanged, it.path(), func(r *Report) { r.Unchanged++ })
+	}
+	if v.asSaved {
+		return
+	}
+	if v.rec == nil || v.rec.src != it.st.tuple() || !s.p.state.mine("", v.rec, v.t) {
+		s.record(v, &it.st, v.t, false)
+	} else if v.refresh {
+		s.record(v, &it.st, v.t, true)
+	}
+}
+
+// record keeps what is now known of a name; st is the source as it was before it was read.
+func (s *syncer) record(v *verdict, st, t *stat, soft bool) {
+	if !s.p.state.saved() {
+		return
+	}
+	if v.fromKey != "" {
+		s.p.state.drop(v.fromKey)
+	}
+	s.p.state.put(v.key, &record{src: st.tuple(), dst: t.tuple(), racy: st.regular() && racy(st, time.Now())}, soft)
+}
+
+// touch notes that the target's side of d is about to change.
+func (s *syncer) touch(d *dir) error {
+	s.wrote.Store(true)
+	if d.touched.Swap(true) {
+		return nil
+	}
+	st, err := statFd(d.dst)
+	if err != nil {
+		return err
+	}
+	s.noteDev(d, &st)
+	if d.frame || !s.p.state.saved() {
+		return nil
+	}
+	return s.p.state.journal.intend(dirName(d), &st)
+}
+
+// dirName is the key of a directory's own record.
+func dirName(d *dir) string {
+	up, base := splitPath(d.path)
+	return keyOf(up).name(base)
+}
+
+// splitPath gives the parent of a path below a root, "." for the root, and the last name.
+func splitPath(path string) (up, base string) {
+	if i := strings.LastIndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i+1:]
+	}
+	return ".", path
+}
+
+// metadata sets owner, mode, attributes and times of a file whose content is right.
+func (s *syncer) metadata(it *item, v *verdict) {
+	if err := s.setMetadata(it, v); err != nil {
+		s.failed(it, "set metadata", err)
+		return
+	}
+	s.p.links.settle(&it.st, it.path())
+	s.p.count(OpMetadata, it.path(), func(r *Report) { r.Metadata++ })
+}
+
+func (s *syncer) setMetadata(it *item, v *verdict) error {
+	src, dst, err := openBoth(it, v.t)
+	if err != nil {
+		return err
+	}
+	defer closeFd(src)
+	defer closeFd(dst)
+	st, err := statFd(src)
+	if err != nil {
+		return err
+	}
+	attrs, err := attrsOf(src, false)
+	if err != nil {
+		return err
+	}
+	w := s.p.want(&st)
+	if s.p.state.saved() {
+		next := *v.t
+		next.mtime = w.mtime
+		if err := s.p.state.journal.intend(v.key, &next); err != nil {
+			return err
+		}
+	}
+	s.wrote.Store(true)
+	s.noteDev(it.d, v.t)
+	if err := s.p.apply(target{fd: dst}, &w, s.p.mapAttrs(attrs), v.t); err != nil {
+		return err
+	}
+	t, err := statFd(dst)
+	if err == nil {
+		s.record(v, &st, &t, false)
+	}
+	return err
+}

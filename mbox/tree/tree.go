@@ -1,0 +1,92 @@
+// Package tree copies trees of homes and mail from one host's file tree to another's, and on a second pass only what
+// changed. It runs as root over directories that other people own and write to while it reads them.
+//
+// The promise: a name at the target holds the old object or the whole new one, never half of it. Type, mode, owner
+// (through the id maps, inside ACLs too), times to the nanosecond, extended attributes, hard links, holes and symbolic
+// links as text are kept. No symbolic link is followed, no FIFO or device is opened, no mount is crossed. A mailbox is
+// copied under its locks, and an index directory never after the mailbox it describes. What could not be done is
+// listed, and the rest goes on.
+//
+// Not promised: the inode change time and the birth time, SELinux labels and IMA/EVM signatures (they belong to a host's
+// policy and keys), file flags (chattr), sockets. A file that never stands still is copied, published and listed as
+// a problem.
+//
+//	rep, err := tree.Sync(ctx, "/mnt/old", "/", &tree.Options{
+//		UIDs:  map[uint32]uint32{500: 1001},
+//		Pairs: []tree.Pair{{From: "home/alice", To: "home/alice"}, {From: "var/mail/alice", To: "var/mail/alice"}},
+//		State: "/var/lib/mailmove/sync.db",
+//	})
+package tree
+
+// Pair names one thing to copy: a directory with all below it, or a single file such as a mailbox. From need not exist: a
+// user without mail has no inbox.
+type Pair struct {
+	From string `json:"from"` // slash path below the source root
+	To   string `json:"to"`   // slash path below the target root
+}
+
+// Options says what to copy and how. A nil *Options means every default.
+type Options struct {
+	// UIDs and GIDs map numeric ids of the source to those of the target, for owners and inside ACLs. An id that a
+	// map does not name keeps its number and is counted in the report. nil: all numbers stay, nothing is counted.
+	UIDs, GIDs map[uint32]uint32
+	// State is the file that keeps what earlier passes saw and wrote. With it a second pass reads only what
+	// changed, recognises renames, and may delete. "": every pass compares afresh. A short-lived State.journal
+	// stands beside it while a later pass runs.
+	State string
+	// Delete removes from the target what vanished from the source, after all else, and only what State proves to
+	// have been written by an earlier pass and not changed at the target since.
+	Delete bool
+	// Pairs are copied in this order; give a home before the inbox whose index it holds. nil: the whole source
+	// root goes into the target root.
+	Pairs []Pair
+	// Progress is called after each object that was dealt with, never from two goroutines at once. nil: not called.
+	Progress func(Event)
+}
+
+// Op names what happens to one object.
+type Op string
+
+// The operations of a Change and of an Event.
+const (
+	OpCreate    Op = "create"    // not at the target yet: everything is copied
+	OpUpdate    Op = "update"    // content differs: copied whole and put in place of the old
+	OpMetadata  Op = "metadata"  // content is the same; owner, mode, times or attributes differ
+	OpRename    Op = "rename"    // a message that got another name at the source: renamed at the target, no data
+	OpLink      Op = "link"      // a further name of a file that is already there
+	OpDelete    Op = "delete"    // vanished at the source
+	OpUnchanged Op = "unchanged" // nothing to do; in events only
+)
+
+// Change is one thing that Sync would do.
+type Change struct {
+	Op    Op     `json:"op"`
+	Path  string `json:"path"`           // below the target root
+	From  string `json:"from,omitempty"` // of a rename or link: the present name below the target root
+	Bytes int64  `json:"bytes"`          // content bytes that would be written
+}
+
+// Event tells about one object that was dealt with.
+type Event struct {
+	Op    Op
+	Path  string // below the target root
+	Pair  int    // index into Options.Pairs
+	Files int64  // dealt with so far, in all
+	Bytes int64  // content bytes written so far, in all
+}
+
+// Problem is one thing that could not be done, or was not as it should be. Its text never holds file content.
+type Problem struct {
+	Path  string `json:"path"` // below the target root; may hold any byte but NUL
+	Op    string `json:"op"`
+	Error string `json:"error"`
+}
+
+// How says how thoroughly Verify compares.
+type How string
+
+// The depths of Verify.
+const (
+	ByStat How = "stat" // type, size, mode, owner, modification time, attributes, link texts
+	ByHash How = "hash" // also the content
+)

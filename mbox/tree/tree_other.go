@@ -1,0 +1,26 @@
+//go:build !linux
+
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+var errLinuxOnly = fmt.Errorf("copying trees needs Linux: %w", errors.ErrUnsupported)
+
+// Sync needs Linux; here it returns errors.ErrUnsupported.
+func Sync(ctx context.Context, src, dst string, opt *Options) (*Report, error) {
+	return newReport(), errLinuxOnly
+}
+
+// Verify needs Linux; here it returns errors.ErrUnsupported.
+func Verify(ctx context.Context, src, dst string, opt *Options, how How) (*Report, error) {
+	return newReport(), errLinuxOnly
+}
+
+// Diff needs Linux; here it returns errors.ErrUnsupported.
+func Diff(ctx context.Context, src, dst string, opt *Options, each func(Change) error) (*Report, error) {
+	return newReport(), errLinuxOnly
+}
