@@ -31,7 +31,9 @@ func (m *migration) demo(ctx context.Context) error {
 	if err := p.estimate(ctx, d); err != nil {
 		return err
 	}
-	d.say(p)
+	if err := d.say(p); err != nil {
+		return err
+	}
 	if !m.c.JSON {
 		fmt.Fprintln(m.c.Stdout, "\nThe move:")
 	}

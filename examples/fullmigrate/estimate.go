@@ -9,10 +9,11 @@ import (
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
-// What a copy costs beside a look: measured on a virtual disk, creating a small file takes about eight times as long as
-// comparing it, and content moves at some 250 MB/s. The look itself is timed on the hosts at hand.
+// What a copy costs beside a look: measured on a virtual disk of two busy cores, 15,000 files of 4 KB took 20 to 30 times
+// as long to copy as to look at, and 600 MB in memory moved at 800 MB/s; of a disk that has to be read first a third of
+// that is hoped for. The look itself is timed on the hosts at hand.
 const (
-	copyPerLook    = 8
+	copyPerLook    = 20
 	bytesPerSecond = 250e6
 )
 
@@ -28,7 +29,7 @@ func (p *plan) estimate(ctx context.Context, m *migration) error {
 	for _, pr := range rep.Problems {
 		p.note(finding{Part: "mail", Rule: "PROBLEM", Severity: "warn", Detail: fmt.Sprintf("%q: %s: %s", pr.Path, pr.Op, pr.Error)})
 	}
-	p.Mail.Files, p.Mail.Bytes = rep.CopiedFiles, rep.CopiedBytes
+	p.Mail.Files, p.Mail.Bytes, p.Mail.Deletions = rep.CopiedFiles, rep.CopiedBytes, rep.Deleted
 	p.Mail.SecondsEstimated = time.Since(began).Seconds()*copyPerLook + float64(p.Mail.Bytes)/bytesPerSecond
 	return nil
 }

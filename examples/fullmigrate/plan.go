@@ -22,6 +22,7 @@ type plan struct {
 	Mail     struct {
 		Files            int64   `json:"files"` // that would be copied
 		Bytes            int64   `json:"bytes"`
+		Deletions        int64   `json:"deletions"` // on the new host, of what vanished from the old one
 		SecondsEstimated float64 `json:"seconds_estimated"`
 	} `json:"mail"`
 	Outcome *outcome `json:"outcome,omitempty"` // once it was carried out or verified

@@ -28,7 +28,10 @@ func (p *plan) String() string {
 		b.WriteString(section("address", p.address.String()))
 	}
 	if p.Mail.SecondsEstimated > 0 {
-		fmt.Fprintf(&b, "mail: %d objects, %s to copy, about %s\n", p.Mail.Files, size(p.Mail.Bytes), seconds(p.Mail.SecondsEstimated))
+		fmt.Fprintf(&b, "mail: %d files, %s to copy, about %s\n", p.Mail.Files, size(p.Mail.Bytes), seconds(p.Mail.SecondsEstimated))
+		if n := p.Mail.Deletions; n > 0 {
+			fmt.Fprintf(&b, "      %d to DELETE on the new host: an earlier pass put them there and the old host has them no longer\n", n)
+		}
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
@@ -107,10 +110,11 @@ func seconds(s float64) string {
 }
 
 // say prints a plan that is about to be carried out; with -json there is one object, at the end.
-func (m *migration) say(p *plan) {
-	if !m.c.JSON {
-		fmt.Fprintln(m.c.Stdout, p)
+func (m *migration) say(p *plan) error {
+	if m.c.JSON {
+		return nil
 	}
+	return m.c.Print(p.String())
 }
 
 func (m *migration) report(p *plan) error { return m.c.Report(p, p.Outcome) }

@@ -46,7 +46,9 @@ func (m *migration) migrate(ctx context.Context) error {
 	if len(p.Blockers) > 0 {
 		return errors.Join(m.c.Report(p, p), cli.ErrFinding)
 	}
-	m.say(p)
+	if err := m.say(p); err != nil {
+		return err
+	}
 	return m.carryOut(ctx, p, known)
 }
 
@@ -77,8 +79,8 @@ func (m *migration) carryOut(ctx context.Context, p *plan, known ids) error {
 		return err
 	}
 	p.Mail.Files, p.Mail.Bytes = p.Outcome.Copy.CopiedFiles, p.Outcome.Copy.CopiedBytes
-	p.Mail.SecondsEstimated = p.Outcome.Copy.Seconds
-	if err := p.verify(ctx, m); err != nil {
+	p.Mail.Deletions, p.Mail.SecondsEstimated = p.Outcome.Copy.Deleted, p.Outcome.Copy.Seconds
+	if err := p.verify(ctx, m, tree.ByStat); err != nil {
 		return err
 	}
 	return m.conclude(p)

@@ -5,11 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/mbox/tree"
+	"github.com/mailmove/mailmove/passwd"
+	"github.com/mailmove/mailmove/shadow"
 )
 
 // outcome is what the move came to.
@@ -23,14 +26,14 @@ type outcome struct {
 
 // verify looks at the result with other eyes than the copy's: accounts as libc reads them, every object's metadata, and
 // the identity of every message.
-func (p *plan) verify(ctx context.Context, m *migration) (err error) {
+func (p *plan) verify(ctx context.Context, m *migration, how tree.How) (err error) {
 	p.Outcome.Failures = []string{}
 	for _, e := range []error{p.accounts.Verify(ctx, m.to), p.passwords.Verify(ctx, m.to)} {
 		if e != nil {
 			p.Outcome.Failures = append(p.Outcome.Failures, e.Error())
 		}
 	}
-	if p.Outcome.Verified, err = tree.Verify(ctx, m.from, m.to, p.options(m), tree.ByStat); err != nil {
+	if p.Outcome.Verified, err = tree.Verify(ctx, m.from, m.to, p.options(m), how); err != nil {
 		return err
 	}
 	old, err1 := os.OpenRoot(m.from)
@@ -78,7 +81,27 @@ func (m *migration) conclude(p *plan) error {
 	return p.settled()
 }
 
-// verifyOnly looks at an earlier move and changes nothing.
+// verifyPasswords looks whether people still log in with the password that they had.
+func (p *plan) verifyPasswords(m *migration) error {
+	old, err1 := shadow.ReadHost(m.from)
+	new, err2 := shadow.ReadHost(m.to)
+	users, err3 := passwd.ReadHost(m.from)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	old.Password = users.Passwd.Password
+	for u := range p.accounts.Migrated() {
+		if !shadow.SamePerson(old, new, u.Name, u.To) {
+			p.Outcome.Failures = append(p.Outcome.Failures, u.To+": the entry in etc/shadow is not the old host's")
+		}
+	}
+	if info, err := os.Lstat(filepath.Join(m.to, "etc/shadow")); err == nil && info.Mode().Perm()&0o007 != 0 {
+		p.Outcome.Failures = append(p.Outcome.Failures, fmt.Sprintf("etc/shadow: mode %04o: everybody may read it", info.Mode().Perm()))
+	}
+	return nil
+}
+
+// verifyOnly looks at an earlier move, byte by byte, and changes nothing.
 func (m *migration) verifyOnly(ctx context.Context) error {
 	known, err := m.known()
 	if err != nil {
@@ -89,7 +112,10 @@ func (m *migration) verifyOnly(ctx context.Context) error {
 		return err
 	}
 	p.Outcome = &outcome{AccountsChanged: []string{}}
-	if err := p.verify(ctx, m); err != nil {
+	if err := p.verify(ctx, m, tree.ByHash); err != nil {
+		return err
+	}
+	if err := p.verifyPasswords(m); err != nil {
 		return err
 	}
 	for _, missing := range slices.Concat(p.accounts.Changed, p.passwords.Changed) {

@@ -14,7 +14,10 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // ErrFinding ends a program with exit code 1. Its report has said why already.
@@ -86,24 +89,47 @@ func (c *Call) Verb(verbs ...string) (string, error) {
 
 // Misused says what is wrong with the command line.
 func (c *Call) Misused(format string, a ...any) error {
-	fmt.Fprintf(c.Stderr, "%s: error: %s\n%s: hint: %s -h shows how\n", c.Name, fmt.Sprintf(format, a...), c.Name, c.Name)
+	fmt.Fprintf(c.Stderr, "%s: error: %s\n%s: hint: %s -h shows how\n", c.Name, printable(fmt.Sprintf(format, a...)), c.Name, c.Name)
 	return errUsage
 }
 
 // Report prints v to stdout: as one JSON object with -json, else as text.
 func (c *Call) Report(v any, text fmt.Stringer) error {
 	if !c.JSON {
-		_, err := fmt.Fprintln(c.Stdout, text)
-		return err
+		return c.Print(text.String())
 	}
 	e := json.NewEncoder(c.Stdout)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
 
+// Print writes text to stdout. Names on a mail server are made by its users: control characters, with which a terminal
+// could be made to show or do something else, are written as escapes.
+func (c *Call) Print(text string) error {
+	_, err := fmt.Fprintln(c.Stdout, printable(text))
+	return err
+}
+
+// printable keeps line ends and tabs.
+func printable(text string) string {
+	var b strings.Builder
+	for i, r := range text {
+		switch {
+		case r == '\n' || r == '\t' || unicode.IsPrint(r) && r != utf8.RuneError:
+			b.WriteRune(r)
+		case r == utf8.RuneError:
+			_, n := utf8.DecodeRuneInString(text[i:])
+			b.WriteString(strings.Trim(strconv.QuoteToASCII(text[i:i+n]), `"`))
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+	}
+	return b.String()
+}
+
 // Warn prints one line of warning to stderr.
 func (c *Call) Warn(format string, a ...any) {
-	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, fmt.Sprintf(format, a...))
+	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
 }
 
 // Hinted is an error with a word on what to do about it.
@@ -130,9 +156,11 @@ func (c *Call) exit(ctx context.Context, err error) int {
 		fmt.Fprintf(c.Stderr, "%s: error: interrupted\n%s: hint: run the same command again to go on\n", c.Name, c.Name)
 		return 130
 	}
-	fmt.Fprintf(c.Stderr, "%s: error: %v\n", c.Name, err)
+	for line := range strings.Lines(err.Error()) {
+		fmt.Fprintf(c.Stderr, "%s: error: %s\n", c.Name, printable(strings.TrimSuffix(line, "\n")))
+	}
 	if errors.As(err, &hinted) {
-		fmt.Fprintf(c.Stderr, "%s: hint: %s\n", c.Name, hinted.Hint)
+		fmt.Fprintf(c.Stderr, "%s: hint: %s\n", c.Name, printable(hinted.Hint))
 	}
 	return 2
 }

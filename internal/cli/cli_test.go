@@ -66,6 +66,14 @@ func TestParse(t *testing.T) {
 	require.Contains(t, out.String(), "-json")
 }
 
+func TestControlCharactersOfNamesAreShown(t *testing.T) {
+	p, out, errs := call()
+	require.NoError(t, p.Print("a\x1b]0;x\a\tb\nJos\xe9 ü \u202e"))
+	require.Equal(t, `a\x1b]0;x\a`+"\tb\n"+`Jos\xe9 ü \u202e`+"\n", out.String())
+	require.Equal(t, 2, p.exit(context.Background(), errors.New("one\x1b[2J\ntwo")))
+	require.Equal(t, "prog: error: one\\x1b[2J\nprog: error: two\n", errs.String())
+}
+
 func TestVerb(t *testing.T) {
 	p, _, _ := call("plan", "-json")
 	verb, err := p.Verb("plan", "sync")
