@@ -146,15 +146,15 @@ func (s *syncer) deleteKeeping(dir int, name, path, key string) error {
 	if err != nil {
 		return err
 	}
+	k, _ := splitKey(key)
+	if err := s.intendDir(k, &before); err != nil {
+		return err
+	}
 	if err := s.deleteName(dir, name, path, key); err != nil {
 		return err
 	}
 	now, err := statFd(dir)
 	if err != nil || now.mtime == before.mtime {
-		return err
-	}
-	k, _ := splitKey(key)
-	if err := s.intendDir(k, &before); err != nil {
 		return err
 	}
 	return target{fd: dir}.setTimes(before.mtime, before.atime)

@@ -279,6 +279,11 @@ func (s *syncer) renameFrom(it *item, v *verdict) error {
 			return err
 		}
 	}
+	if k, _ := splitKey(v.fromKey); k != it.d.key {
+		if err := s.intendDir(k, &before); err != nil {
+			return err
+		}
+	}
 	if err := renameNew(dir, name, it.d.dst, it.to); err != nil {
 		return err
 	}
