@@ -64,10 +64,11 @@ func (m *merger) powerful(g *Group) bool {
 	return (privileged[g.Name] || g.GID == 0) && !slices.Contains(m.opt.Privileged, g.Name)
 }
 
-// counterpartUser finds the account of the target's system that stands for one of the old host's.
+// counterpartUser finds the account of the target's system that stands for one of the old host's. Names that are empty, as
+// in a damaged line, stand for nothing.
 func (m *merger) counterpartUser(name string) (User, bool) {
 	for _, n := range append([]string{name}, roleOf(userRoles, name)...) {
-		if t, ok := m.new.Passwd.Lookup(n); ok && (!m.newUIDs.has(t.UID) || nobody(t.Name, t.UID)) {
+		if t, ok := m.new.Passwd.Lookup(n); ok && n != "" && (!m.newUIDs.has(t.UID) || nobody(t.Name, t.UID)) {
 			return t, true
 		}
 	}
@@ -77,7 +78,7 @@ func (m *merger) counterpartUser(name string) (User, bool) {
 // counterpartGroup finds the group of the target's system that stands for one of the old host's.
 func (m *merger) counterpartGroup(name string) (Group, bool) {
 	for _, n := range append([]string{name}, roleOf(groupRoles, name)...) {
-		if t, ok := m.new.Group.Lookup(n); ok && (!m.newGIDs.has(t.GID) || nobody(t.Name, t.GID)) {
+		if t, ok := m.new.Group.Lookup(n); ok && n != "" && (!m.newGIDs.has(t.GID) || nobody(t.Name, t.GID)) {
 			return t, true
 		}
 	}
