@@ -68,10 +68,17 @@ func (o *outcome) String() string {
 	for _, f := range o.Failures {
 		fmt.Fprintf(&b, "accounts: %s\n", f)
 	}
+	owners := os.Geteuid() == 0
 	for _, r := range []*tree.Report{o.Copy, o.Verified} {
 		if r != nil {
-			fmt.Fprintln(&b, r)
+			once := *r // what both say of owners is said once, below
+			once.OwnershipKept = true
+			owners = owners && r.OwnershipKept
+			fmt.Fprintln(&b, &once)
 		}
+	}
+	if !owners {
+		b.WriteString("owners were not kept: only root can set them\n")
 	}
 	return strings.TrimRight(b.String(), "\n")
 }
