@@ -2,8 +2,6 @@ package main
 
 import (
 	"errors"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/mailmove/mailmove/dovecotconf"
@@ -39,18 +37,6 @@ type plan struct {
 type userTree struct {
 	user int // index into plan.Users
 	tree.Pair
-}
-
-// ids are the numbers that earlier runs gave, by name on the old host. They stay as they are, as long as the name has the
-// number there that it had then: another number is another person.
-type ids struct {
-	Users  map[string]renumbered `json:"users"`
-	Groups map[string]renumbered `json:"groups"`
-}
-
-type renumbered struct {
-	From uint32 `json:"from"`
-	To   uint32 `json:"to"`
 }
 
 // merge decides about the accounts of two hosts.
@@ -127,21 +113,6 @@ func (p *plan) options(m *migration) *tree.Options {
 		opt.Pairs = append(opt.Pairs, t.Pair)
 	}
 	return opt
-}
-
-// nobody is the owner of what belongs to no one: the kernel's overflow id, on all of today's systems nobody's.
-const nobody = 65534
-
-// guarded is an id map that gives nothing of one person to another. A number that it does not name, of somebody who stays
-// behind, must not turn into whoever has that number on the new host: such files become nobody's there.
-func guarded(ids map[uint32]uint32, taken []uint32) map[uint32]uint32 {
-	all := maps.Clone(ids)
-	for _, id := range append(slices.Collect(maps.Values(ids)), taken...) {
-		if _, ok := all[id]; !ok {
-			all[id] = nobody
-		}
-	}
-	return all
 }
 
 // settled is the exit code of a plan: something for a person, or not.
