@@ -106,7 +106,7 @@ func (m *merger) collectMembers(i int, byName map[string]*team, get func(int) *t
 	}
 }
 
-// soleUsers tells the gids that are primary for one uid only.
+// soleUsers tells the gids that are primary for one uid only. A line that lost its name is nobody's.
 func (m *merger) soleUsers() map[uint32]bool {
 	n := len(m.old.Passwd.entries)
 	first, sole := make(map[uint32]uint32, n), make(map[uint32]bool, n)
@@ -118,7 +118,7 @@ func (m *merger) soleUsers() map[uint32]bool {
 		}
 	}
 	for _, h := range m.old.Passwd.hidden {
-		if uid, seen := first[h.gid]; seen && uid != h.uid {
+		if uid, seen := first[h.gid]; seen && uid != h.uid && h.name != "" {
 			sole[h.gid] = false
 		}
 	}
