@@ -239,10 +239,11 @@ func (m *merger) settleShared(t *team) {
 	}
 	at := m.new.Group.where(t.Name)
 	owner, private := m.new.Passwd.Lookup(t.Name)
-	private = private && there && owner.GID == g.GID && !slices.ContainsFunc(t.primaries, func(p *person) bool {
-		return p.target != nil && p.target.GID == g.GID && m.same(p, p.target) // it came with him
+	came := there && slices.ContainsFunc(t.primaries, func(p *person) bool {
+		return p.target != nil && p.target.GID == g.GID && m.same(p, p.target) // with somebody who is there already
 	})
-	people := there && m.newGIDs.has(g.GID) && !private
+	private = private && there && owner.GID == g.GID && !came
+	people := there && (m.newGIDs.has(g.GID) || came) && !private
 	earlier, renamed := m.earlierTeam(t)
 	switch {
 	case people, there && !private && privileged[g.Name]:
