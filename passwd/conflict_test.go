@@ -71,6 +71,8 @@ func TestConflicts(t *testing.T) {
 		{name: "odd names", old: hostOf(oldSystem+"1234:x:500:100::/home/a:/bin/bash\na@b:x:501:100::/home/b:/bin/bash\nJ.Doe:x:502:100::/home/j:/bin/bash\n", oldGroups, oldDefs), new: withUsers(false),
 			warnings: []string{"name-odd 1234", "name-odd a@b"}, moves: []string{"1234 500->1000 gid 100->100", "a@b 501->1001 gid 100->100", "J.Doe 502->1002 gid 100->100"}},
 		{name: "dangling primary group", old: hostOf(oldSystem+"al:x:500:777:::\n", oldGroups, oldDefs), new: withUsers(false), conflicts: []string{"dangling-primary-group al"}},
+		{name: "primary group under the name of another", old: hostOf(oldSystem+"al:x:500:777:::\n", oldGroups+"users:x:777:\n", oldDefs), new: withUsers(false),
+			conflicts: []string{"dangling-primary-group al"}, warnings: []string{"duplicate-name"}},
 		{name: "aliases of root, logins below and above", old: hostOf("root:x:0:0::/root:/bin/bash\ntoor:x:0:0::/root:/bin/bash\nold:x:400:100::/home/old:/bin/bash\nfar:x:70000:100::/home/far:/bin/bash\nrtkit:x:499:100::/proc:/sbin/nologin\n", oldGroups, oldDefs),
 			new: withUsers(false), warnings: []string{"uid-0 toor", "below-uid-min old", "above-uid-max far"}},
 		{name: "probable service", old: hostOf(oldSystem+"cpanel:x:32001:100::/var/cpanel/userhomes/cpanel:/sbin/nologin\n", oldGroups, oldDefs), new: add(withUsers(false), "x:x:40:40:::/sbin/nologin\n", ""),
@@ -152,8 +154,27 @@ func TestCaseTwinAgain(t *testing.T) {
 	}
 }
 
-// New names leave gaps where another account or group has one, and all who were renamed are known again, by the ids on
-// record or by the people alone.
+// A new name that differs from another of the target in case alone is none.
+func TestRenamedBesideATwin(t *testing.T) {
+	old, new := withUsers(true, "al:500"), withUsers(false, "al:1000", "AL-2:1001")
+	opt := &Options{OnConflict: Rename}
+	p := Merge(old, new, opt)
+	require.Equal(t, []string{"al-3 500->1002"}, moves(p))
+	requireOnce(t, old, new, p, opt)
+}
+
+// Two names of one uid, one of which is there; the name of the other is a stranger's, under that very uid.
+func TestRenamedBesideAnAlias(t *testing.T) {
+	old := hostOf(oldSystem+"al:x:1000:100::/home/al:/bin/sh\nbo:x:1000:100::/home/bo:/bin/sh\n", oldGroups, oldDefs)
+	new := hostOf(newSystem+"al:x:1000:100::/home/other:/bin/sh\nbo:x:1000:100::/home/bo:/bin/sh\n", newGroups, newDefs)
+	p := Merge(old, new, &Options{OnConflict: Rename})
+	require.Empty(t, p.Conflicts)
+	require.Equal(t, []string{"al-2 1000->1000 gid 100->100", "bo 1000->1000 gid 100->100"}, moves(p))
+	again := Merge(old, result(new, p), &Options{OnConflict: Rename, UIDs: map[string]uint32{"al": 1000, "bo": 1000}})
+	require.Empty(t, again.Changed)
+	require.Equal(t, moves(p), moves(again))
+}
+
 // A group of the old host that is the primary one of its namesake and, by a malformed line, of another as well is no
 // private group there. The target has no such line and still is not asked to make it another group.
 func TestSharedGroupOfItsNamesakeAgain(t *testing.T) {
@@ -175,6 +196,8 @@ func TestSharedGroupOfItsNamesakeAgain(t *testing.T) {
 	}
 }
 
+// New names leave gaps where another account or group has one, and all who were renamed are known again, by the ids on
+// record or by the people alone.
 func TestRenamedAgain(t *testing.T) {
 	old := hostOf(oldSystem+"al:x:500:700::/home/al:/bin/sh\nbo:x:501:700::/home/bo:/bin/sh\n", oldGroups+"zed:x:700:\nyan:x:701:bo,al\n", oldDefs)
 	new := hostOf(newSystem+"al:x:1000:1000::/home/other:/bin/sh\nzed:x:1001:1001:::\nyan:x:1002:1002:::\n",

@@ -1,7 +1,6 @@
 package passwd
 
 import (
-	"bytes"
 	"slices"
 	"strings"
 	"testing"
@@ -141,7 +140,7 @@ func FuzzSmall(f *testing.F) {
 }
 
 // FuzzMerge merges any two hosts: it does not panic, what it writes re-parses, gives no id twice and loses no line,
-// and a second merge that knows the ids of the first, or only the people, has nothing to do.
+// and a second merge that knows the ids of the first, or only the people, has nothing to do and gives the same maps.
 func FuzzMerge(f *testing.F) {
 	f.Add([]byte(oldSystem+"alice:x:500:500::/home/alice:/bin/sh\n"), []byte(oldGroups+"alice:x:500:\nteam:x:600:alice,bob\n"), []byte(newSystem), []byte(newGroups), uint8(0))
 	f.Add([]byte("a:x:500:500::/a:\nb:x:500:501:::\nA:x:1000:500:::\n"), []byte("a:x:500:\nb:x:501:a\n"), []byte("a:x:1000:1000:::\n+:::::\n"), []byte("a:x:1000:b\n"), uint8(2))
@@ -158,21 +157,7 @@ func FuzzMerge(f *testing.F) {
 		}
 		requireSound(t, p)
 		after := result(new, p)
-		for u := range p.Migrated() {
-			if u.Action == ActionPresent {
-				continue
-			}
-			require.False(t, bytes.Contains(np, []byte("\x00")))
-			if other, there := new.Passwd.LookupID(u.ToUID); there {
-				alias := false
-				for v := range p.Migrated() {
-					alias = alias || v.Action == ActionPresent && v.FromUID == u.FromUID && v.To == other.Name
-				}
-				require.True(t, alias, "uid %d is that of %q", u.ToUID, other.Name)
-			}
-			require.Equal(t, u.ToUID, p.UIDMap[u.FromUID])
-			require.Equal(t, u.ToGID, p.GIDMap[u.FromGID])
-		}
+		requireNoIDTwice(t, new, p)
 		came := map[string]string{}
 		known := &Options{OnConflict: opt.OnConflict, UIDs: map[string]uint32{}, GIDs: map[string]uint32{}}
 		for u := range p.Migrated() {
@@ -181,12 +166,51 @@ func FuzzMerge(f *testing.F) {
 		for _, g := range p.Groups {
 			known.GIDs[g.Name] = g.ToGID
 		}
-		again := Merge(old, after, known)
-		require.Empty(t, again.Changed, "%v", again.Conflicts)
-		require.Empty(t, again.Conflicts)
-		// The same without records, when the passwords prove who it is.
-		again = Merge(old, after, &Options{OnConflict: opt.OnConflict, SamePerson: func(o, n string) bool { return came[o] == n }})
-		require.Empty(t, again.Changed, "%v", again.Conflicts)
-		require.Empty(t, again.Conflicts)
+		// Without records the passwords prove who it is.
+		proof := &Options{OnConflict: opt.OnConflict, SamePerson: func(o, n string) bool { return came[o] == n }}
+		for what, opt := range map[string]*Options{"by record": known, "by proof": proof} {
+			again := Merge(old, after, opt)
+			require.Empty(t, again.Changed, "%s: %v", what, again.Conflicts)
+			require.Empty(t, again.Conflicts, what)
+			require.Equal(t, p.UIDMap, again.UIDMap, what)
+			require.Equal(t, p.GIDMap, again.GIDMap, what)
+		}
 	})
+}
+
+func requireNoIDTwice(t *testing.T, new *Host, p *Plan) {
+	for u := range p.Migrated() {
+		if u.Action == ActionPresent {
+			continue
+		}
+		require.Zero(t, new.Passwd.nul)
+		if other, there := new.Passwd.LookupID(u.ToUID); there {
+			alias := false
+			for v := range p.Migrated() {
+				alias = alias || v.Action == ActionPresent && v.FromUID == u.FromUID && v.To == other.Name
+			}
+			require.True(t, alias, "uid %d is that of %q", u.ToUID, other.Name)
+		}
+		require.Equal(t, u.ToUID, p.UIDMap[u.FromUID])
+		require.Equal(t, u.ToGID, p.GIDMap[u.FromGID])
+	}
+	from := map[uint32]uint32{}
+	for _, g := range p.Groups {
+		if !g.Added() {
+			continue
+		}
+		require.False(t, new.gidUsed(g.ToGID), "gid %d", g.ToGID)
+		first, given := from[g.ToGID]
+		require.True(t, !given || first == g.FromGID, "gid %d for %d and %d", g.ToGID, first, g.FromGID)
+		from[g.ToGID] = g.FromGID
+	}
+}
+
+// gidUsed tells whether anything of the host bears a gid.
+func (h *Host) gidUsed(gid uint32) bool {
+	_, used := h.Group.LookupID(gid)
+	for u := range h.Passwd.Users() {
+		used = used || u.GID == gid
+	}
+	return used
 }

@@ -15,15 +15,20 @@ func (m *merger) match(p *person) {
 	}
 	p.toHome = p.home
 	t, there := m.new.Passwd.Lookup(p.Name)
-	if there && m.same(p, &t) {
-		m.present(p, &t)
-		return
-	}
 	if !there && !m.new.Passwd.taken(p.Name) {
 		return
 	}
+	if there && (m.alike(p, &t) || m.proven(p, &t)) {
+		m.present(p, &t)
+		return
+	}
+	// An id on record is the weakest sign: a stranger who shares it may have the name.
 	if e, ok := m.earlier(p); ok {
 		m.present(p, &e)
+		return
+	}
+	if there && m.onRecord(p, &t) {
+		m.present(p, &t)
 		return
 	}
 	if m.opt.OnConflict == Rename {
@@ -57,11 +62,11 @@ func (m *merger) present(p *person, t *User) {
 	}
 }
 
-// same tells whether t is the person p: by record, by the caller's word, or because ids and home are the same.
-func (m *merger) same(p *person, t *User) bool {
-	if m.known(p, t) {
-		return true
-	}
+// same tells whether t is the person p.
+func (m *merger) same(p *person, t *User) bool { return m.alike(p, t) || m.known(p, t) }
+
+// alike tells whether ids and home are the same.
+func (m *merger) alike(p *person, t *User) bool {
 	if p.UID != t.UID || path.Clean(p.Home) != path.Clean(t.Home) {
 		return false
 	}
@@ -73,11 +78,17 @@ func (m *merger) same(p *person, t *User) bool {
 	return okA && okB && (a.Name == b.Name || sameRole(groupRoles, a.Name, b.Name))
 }
 
-func (m *merger) known(p *person, t *User) bool {
-	if uid, ok := m.opt.UIDs[p.Name]; ok && uid == t.UID {
-		return true
-	}
-	return m.opt.SamePerson != nil && m.newUIDs.has(t.UID) && m.opt.SamePerson(p.Name, t.Name)
+func (m *merger) known(p *person, t *User) bool { return m.onRecord(p, t) || m.proven(p, t) }
+
+func (m *merger) onRecord(p *person, t *User) bool {
+	uid, ok := m.opt.UIDs[p.Name]
+	return ok && uid == t.UID
+}
+
+// proven tells whether the caller has proof. An account outside of the range of people is believed to be one of them under
+// the uid that he had alone.
+func (m *merger) proven(p *person, t *User) bool {
+	return m.opt.SamePerson != nil && (m.newUIDs.has(t.UID) || t.UID == p.UID) && m.opt.SamePerson(p.Name, t.Name)
 }
 
 // earlier finds the account that an earlier run made of the person under a new name.
@@ -110,9 +121,18 @@ func (m *merger) freeName(name string) string {
 	}
 }
 
-// used tells whether either host has an account or a group of that name.
+// used tells whether either host has an account or a group of that name, or the target an account that differs in case alone.
 func (m *merger) used(name string) bool {
-	return m.old.Passwd.taken(name) || m.old.Group.taken(name) || m.new.Passwd.taken(name) || m.new.Group.taken(name)
+	if m.old.Passwd.taken(name) || m.old.Group.taken(name) || m.new.Passwd.taken(name) || m.new.Group.taken(name) {
+		return true
+	}
+	if m.twins == nil {
+		m.twins = make(map[string]bool, len(m.new.Passwd.entries))
+		for t := range m.new.Passwd.Users() {
+			m.twins[fold(t.Name)] = true
+		}
+	}
+	return m.twins[fold(name)]
 }
 
 func (m *merger) rename(p *person) {
@@ -130,14 +150,16 @@ func (m *merger) rename(p *person) {
 
 // checkPeople looks at names, lengths, shells and GECOS of those who come.
 func (m *merger) checkPeople() {
-	folded := make(map[string]*User, len(m.new.Passwd.entries))
-	for t := range m.new.Passwd.Users() {
-		folded[fold(t.Name)] = t
-	}
 	came := map[string]bool{} // accounts of the target that are people of the old host
 	for _, p := range m.people {
 		if p.target != nil {
 			came[p.target.Name] = true
+		}
+	}
+	strangers := make(map[string]*User, len(m.new.Passwd.entries))
+	for t := range m.new.Passwd.Users() {
+		if !came[t.Name] {
+			strangers[fold(t.Name)] = t
 		}
 	}
 	first := make(map[string]*person, len(m.people))
@@ -154,7 +176,7 @@ func (m *merger) checkPeople() {
 		if !p.joins() {
 			continue
 		}
-		if t := folded[low]; t != nil && t.Name != p.to && !came[t.Name] {
+		if t := strangers[low]; t != nil && t.Name != p.to {
 			if e, ok := m.earlier(p); ok {
 				m.present(p, &e)
 				continue

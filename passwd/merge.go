@@ -26,7 +26,7 @@ func Merge(old, new *Host, opt *Options) *Plan {
 	n := len(old.Passwd.entries)
 	m := &merger{
 		old: old, new: new, opt: opt,
-		people: make([]*person, 0, n), byName: make(map[string]*person, n), claimed: map[string]bool{},
+		people: make([]*person, 0, n), byName: make(map[string]*person, n), claimed: map[string]bool{}, holders: make(map[uint32][]*person, n),
 		plan: &Plan{
 			Version: 1, Users: []UserChange{}, Groups: []GroupChange{}, UIDMap: make(map[uint32]uint32, n), GIDMap: make(map[uint32]uint32, len(old.Group.entries)),
 			Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{}, merged: true, timeout: opt.LockTimeout, backupDir: opt.BackupDir,
@@ -67,9 +67,11 @@ type merger struct {
 	byName  map[string]*person
 	claimed map[string]bool // new names that this run gave
 	teams   []*team
+	holders map[uint32][]*person // by old primary gid
 
 	taken    map[uint32]bool   // ids that the target knows, as uid or gid
 	assigned map[uint32]bool   // ids that this run gave
+	givenGID map[uint32]bool   // those of them that groups got
 	movedGID map[uint32]uint32 // old gids of groups that come, and their new ones
 	recorded map[uint32][]string
 	subs     []SubID
@@ -78,6 +80,7 @@ type merger struct {
 	high        []uint32            // taken and assigned ids that may lie in subordinate ranges
 	lists       map[string][]*Group // the target's groups by name
 	primaries   map[uint32]bool     // gids that are primary on the target
+	twins       map[string]bool     // names of the target, folded
 	shells      map[string]bool     // those that the target names
 	shellByBase map[string]string   // the first of them with that last element
 }

@@ -41,7 +41,7 @@ func (m *merger) survey() {
 		}
 	}
 	m.movedGID = make(map[uint32]uint32, len(m.teams))
-	m.assigned = make(map[uint32]bool, len(m.people))
+	m.assigned, m.givenGID = make(map[uint32]bool, len(m.people)), make(map[uint32]bool, len(m.teams))
 }
 
 // united sorts ranges and joins those that touch.
@@ -220,7 +220,7 @@ func (m *merger) keepTeams() {
 
 // setGID settles a group that comes. Other names of its old gid stay with it.
 func (m *merger) setGID(t *team, id uint32) {
-	m.assigned[id], t.gid, t.settled = true, id, true
+	m.assigned[id], m.givenGID[id], t.gid, t.settled = true, true, id, true
 	if _, ok := m.movedGID[t.GID]; !ok {
 		m.movedGID[t.GID] = id
 	}
@@ -238,7 +238,7 @@ func (m *merger) numberTeams() {
 		case o == nil || t.settled || !t.comes():
 		case o.conflict:
 			t.conflict = true
-		case o.joins() && m.newGIDs.has(o.uid) && m.free(o.uid, o.Name, t.Name):
+		case o.joins() && m.newGIDs.has(o.uid) && !m.givenGID[o.uid] && m.free(o.uid, o.Name, t.Name):
 			m.setGID(t, o.uid)
 		}
 	}

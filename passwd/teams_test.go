@@ -77,6 +77,20 @@ func TestGroups(t *testing.T) {
 		{name: "two names of one gid stay together", oldPasswd: person("al", "500", "700"), oldGroup: "al:x:700:\nalso:x:700:al\n", lines: []string{"al:x:1000:", "also:x:1000:al"}, gids: map[uint32]uint32{700: 1000}},
 		{name: "unless the target has one of them", oldPasswd: person("al", "500", "700"), oldGroup: "al:x:700:\nteam:x:700:al\n", newGroup: "team:x:1005:\n",
 			lines: []string{"team:x:1005:al", "al:x:1000:"}, gids: map[uint32]uint32{700: 1000}, warnings: []string{"gid-split team"}},
+		{name: "nor to a private group with its user's number", oldPasswd: person("al", "1500", "700"), oldGroup: "al:x:700:\nteam:x:1500:al\n",
+			lines: []string{"al:x:1000:", "team:x:1500:al"}, gids: map[uint32]uint32{700: 1000, 1500: 1500}},
+		{name: "of those who are there when its name is free", oldPasswd: person("al", "1000", "100"), oldGroup: "team:x:600:al,bo\n", newPasswd: person("al", "1000", "100"),
+			lines: []string{"team:x:1001:al"}, gids: map[uint32]uint32{600: 1001}, warnings: []string{"members-dropped team"}},
+		{name: "but not when it is another's", oldPasswd: person("al", "1000", "100"), oldGroup: "team:x:600:al\n", newPasswd: person("al", "1000", "100"), newGroup: "team:x:300:\n",
+			absent: []uint32{600}, warnings: []string{"group-left team"}},
+		{name: "nor a private one", oldPasswd: person("al", "1000", "100"), oldGroup: "zed:x:600:al\n", newPasswd: person("al", "1000", "100") + person("zed", "1001", "1001"), newGroup: "zed:x:1001:\n",
+			opt: &Options{OnConflict: Rename}, absent: []uint32{600}, warnings: []string{"group-left zed"}},
+		{name: "of whom one comes", oldPasswd: person("al", "1000", "100") + person("bo", "501", "100"), oldGroup: "team:x:600:al,bo\n", newPasswd: person("al", "1000", "100"), newGroup: "team:x:300:\n",
+			opt: &Options{OnConflict: Rename}, lines: []string{"team-2:x:1100:al,bo"}, gids: map[uint32]uint32{600: 1100}},
+		{name: "the primary one of those who are there is what they have", oldPasswd: person("al", "1000", "600") + person("bo", "1001", "600"), oldGroup: "team:x:600:\n",
+			newPasswd: person("al", "1000", "1005") + person("bo", "1001", "1005"), newGroup: "staff:x:1005:\n", opt: &Options{OnConflict: Keep}, gids: map[uint32]uint32{600: 1005}},
+		{name: "when that is one", oldPasswd: person("al", "1000", "600") + person("bo", "1001", "600"), oldGroup: "team:x:600:\n",
+			newPasswd: person("al", "1000", "1005") + person("bo", "1001", "1006"), newGroup: "al:x:1005:\nbo:x:1006:\n", opt: &Options{OnConflict: Keep}, lines: []string{"team:x:1002:"}, gids: map[uint32]uint32{600: 1002}},
 		{name: "a kept gid is given to nobody", oldPasswd: person("al", "500", "100"), oldGroup: "team:x:1000:al\n", lines: []string{"team:x:1000:al"}, gids: map[uint32]uint32{1000: 1000}},
 	}
 	for _, c := range cases {
@@ -89,6 +103,7 @@ func TestGroups(t *testing.T) {
 			if c.conflicts == nil {
 				require.Equal(t, c.lines, groupLines(new, p))
 				requireSound(t, p)
+				requireOnce(t, old, new, p, c.opt)
 			}
 			for from, to := range c.gids {
 				require.Equal(t, to, p.GIDMap[from], "gid %d", from)
@@ -98,6 +113,25 @@ func TestGroups(t *testing.T) {
 			}
 		})
 	}
+}
+
+// requireOnce requires that a second merge changes nothing and gives the same maps.
+func requireOnce(t *testing.T, old, new *Host, p *Plan, opt *Options) {
+	t.Helper()
+	proof := Options{}
+	if opt != nil {
+		proof = *opt
+	}
+	came := map[string]string{}
+	for u := range p.Migrated() {
+		came[u.Name] = u.To
+	}
+	proof.SamePerson = func(o, n string) bool { return came[o] == n }
+	again := Merge(old, result(new, p), &proof)
+	require.Empty(t, again.Conflicts)
+	require.Empty(t, again.Changed)
+	require.Equal(t, p.UIDMap, again.UIDMap)
+	require.Equal(t, p.GIDMap, again.GIDMap)
 }
 
 func TestKeptGidPushesTheBlock(t *testing.T) {
