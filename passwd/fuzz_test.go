@@ -1,6 +1,8 @@
 package passwd
 
 import (
+	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -148,35 +150,78 @@ func FuzzMerge(f *testing.F) {
 		f.Add([]byte(c.src), []byte("a:x:1000:\n"), []byte(newSystem), []byte(newGroups), uint8(1))
 	}
 	f.Fuzz(func(t *testing.T, op, og, np, ng []byte, how uint8) {
-		old, new := hostOf(string(op), string(og), oldDefs), hostOf(string(np), string(ng), newDefs)
-		opt := &Options{OnConflict: []Strategy{Stop, Keep, Rename}[how%3]}
-		p := Merge(old, new, opt)
-		require.NotEmpty(t, p.String())
-		if len(p.Conflicts) > 0 {
-			return
-		}
-		requireSound(t, p)
-		after := result(new, p)
-		requireNoIDTwice(t, new, p)
-		came := map[string]string{}
-		known := &Options{OnConflict: opt.OnConflict, UIDs: map[string]uint32{}, GIDs: map[string]uint32{}}
-		for u := range p.Migrated() {
-			known.UIDs[u.Name], came[u.Name] = u.ToUID, u.To
-		}
-		for _, g := range p.Groups {
-			known.GIDs[g.Name] = g.ToGID
-		}
-		// Without records the passwords prove who it is.
-		proof := &Options{OnConflict: opt.OnConflict, SamePerson: func(o, n string) bool { return came[o] == n }}
-		for what, opt := range map[string]*Options{"by record": known, "by proof": proof} {
-			again := Merge(old, after, opt)
-			require.Empty(t, again.Changed, "%s: %v", what, again.Conflicts)
-			require.Empty(t, again.Conflicts, what)
-			require.Equal(t, p.UIDMap, again.UIDMap, what)
-			require.Equal(t, p.GIDMap, again.GIDMap, what)
-		}
+		requireMergeLaws(t, hostOf(string(op), string(og), oldDefs), hostOf(string(np), string(ng), newDefs), []Strategy{Stop, Keep, Rename}[how%3])
 	})
 }
+
+// requireMergeLaws requires what FuzzMerge says, and tells whether there was no conflict.
+func requireMergeLaws(t *testing.T, old, new *Host, how Strategy) bool {
+	p := Merge(old, new, &Options{OnConflict: how})
+	require.NotEmpty(t, p.String())
+	if len(p.Conflicts) > 0 {
+		return false
+	}
+	requireSound(t, p)
+	after := result(new, p)
+	requireNoIDTwice(t, new, p)
+	came := map[string]string{}
+	known := &Options{OnConflict: how, UIDs: map[string]uint32{}, GIDs: map[string]uint32{}}
+	for u := range p.Migrated() {
+		known.UIDs[u.Name], came[u.Name] = u.ToUID, u.To
+	}
+	for _, g := range p.Groups {
+		known.GIDs[g.Name] = g.ToGID
+	}
+	// Without records the passwords prove who it is.
+	proof := &Options{OnConflict: how, SamePerson: func(o, n string) bool { return came[o] == n }}
+	for what, opt := range map[string]*Options{"by record": known, "by proof": proof} {
+		again := Merge(old, after, opt)
+		require.Empty(t, again.Changed, "%s: %v", what, again.Conflicts)
+		require.Empty(t, again.Conflicts, what)
+		require.Equal(t, p.UIDMap, again.UIDMap, what)
+		require.Equal(t, p.GIDMap, again.GIDMap, what)
+	}
+	return true
+}
+
+// TestMergeLawsInACrowd holds the same laws for hosts whose few names and ids meet as often as they can.
+func TestMergeLawsInACrowd(t *testing.T) {
+	names, homes := []string{"a", "b", "a-2", "A", "b-2"}, []string{"", "/h/a", "/h/b", "/h/c"}
+	uids, gids := []int{500, 501, 700, 1000, 1001, 1002}, []int{0, 500, 501, 502, 700, 1000, 1001, 1002}
+	host := func(r *rand.Rand, defs string) *Host {
+		var p, g strings.Builder
+		for range r.IntN(5) {
+			fmt.Fprintf(&p, "%s:x:%d:%d::%s:/s%s\n", pick(r, names), pick(r, uids), pick(r, gids), pick(r, homes), pick(r, []string{"", "", "", "", ":x"}))
+		}
+		for range r.IntN(6) {
+			members := make([]string, r.IntN(3))
+			for i := range members {
+				members[i] = pick(r, names)
+			}
+			fmt.Fprintf(&g, "%s:x:%d:%s\n", pick(r, append(names, "wheel", "sudo")), pick(r, gids), strings.Join(members, ","))
+		}
+		return hostOf(p.String(), g.String(), defs)
+	}
+	const rounds = uint64(10_000)
+	settled := 0
+	for seed := range rounds {
+		r := rand.New(rand.NewPCG(seed, 1))
+		old, new, how := host(r, oldDefs), host(r, newDefs), pick(r, []Strategy{Stop, Keep, Rename})
+		func() {
+			defer func() {
+				if t.Failed() {
+					t.Logf("seed %d, %s\n-- old\n%s--\n%s-- new\n%s--\n%s", seed, how, old.Passwd.Bytes(), old.Group.Bytes(), new.Passwd.Bytes(), new.Group.Bytes())
+				}
+			}()
+			if requireMergeLaws(t, old, new, how) {
+				settled++
+			}
+		}()
+	}
+	require.Greater(t, settled, int(rounds/10), "merges without conflict")
+}
+
+func pick[E any](r *rand.Rand, from []E) E { return from[r.IntN(len(from))] }
 
 func requireNoIDTwice(t *testing.T, new *Host, p *Plan) {
 	for u := range p.Migrated() {
@@ -187,7 +232,7 @@ func requireNoIDTwice(t *testing.T, new *Host, p *Plan) {
 		if other, there := new.Passwd.LookupID(u.ToUID); there {
 			alias := false
 			for v := range p.Migrated() {
-				alias = alias || v.Action == ActionPresent && v.FromUID == u.FromUID && v.To == other.Name
+				alias = alias || v.Action == ActionPresent && v.FromUID == u.FromUID && v.ToUID == u.ToUID
 			}
 			require.True(t, alias, "uid %d is that of %q", u.ToUID, other.Name)
 		}

@@ -111,15 +111,9 @@ func newHomes(n int) homes { return homes{make(map[string]string, n), map[string
 
 // checkHomes refuses homes that would be copied over what is somebody else's.
 func (m *merger) checkHomes() {
-	came := map[string]bool{}
-	for _, p := range m.people {
-		if p.target != nil {
-			came[p.target.Name] = true
-		}
-	}
 	there, behind, coming := newHomes(len(m.new.Passwd.entries)), newHomes(len(m.left)), newHomes(len(m.people))
 	for t := range m.new.Passwd.Users() {
-		if home := path.Clean(t.Home); path.IsAbs(home) && !came[t.Name] && !homeless(home) && !systemDirs[home] {
+		if home := path.Clean(t.Home); path.IsAbs(home) && !m.came[t.Name] && !homeless(home) && !systemDirs[home] {
 			there.add(home, t.Name)
 		}
 	}

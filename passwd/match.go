@@ -18,11 +18,11 @@ func (m *merger) match(p *person) {
 	if !there && !m.new.Passwd.taken(p.Name) {
 		return
 	}
-	if there && (m.alike(p, &t) || m.proven(p, &t)) {
+	if there && (m.alike(p, &t) || m.proven(p, &t) || m.onRecord(p, &t) && m.opt.OnConflict == Keep) {
 		m.present(p, &t)
 		return
 	}
-	// An id on record is the weakest sign: a stranger who shares it may have the name.
+	// An id on record is the weakest sign: a stranger of that name may share it with one who got a new name.
 	if e, ok := m.earlier(p); ok {
 		m.present(p, &e)
 		return
@@ -54,6 +54,7 @@ func (m *merger) match(p *person) {
 }
 
 func (m *merger) present(p *person, t *User) {
+	m.came[t.Name] = true
 	p.target, p.to, p.uid, p.gid = t, t.Name, t.UID, t.GID
 	if p.home != "" && !homeless(t.Home) {
 		p.toHome = path.Clean(t.Home)
@@ -61,9 +62,6 @@ func (m *merger) present(p *person, t *User) {
 		p.home, p.toHome = "", ""
 	}
 }
-
-// same tells whether t is the person p.
-func (m *merger) same(p *person, t *User) bool { return m.alike(p, t) || m.known(p, t) }
 
 // alike tells whether ids and home are the same.
 func (m *merger) alike(p *person, t *User) bool {
@@ -78,8 +76,7 @@ func (m *merger) alike(p *person, t *User) bool {
 	return okA && okB && (a.Name == b.Name || sameRole(groupRoles, a.Name, b.Name))
 }
 
-func (m *merger) known(p *person, t *User) bool { return m.onRecord(p, t) || m.proven(p, t) }
-
+// onRecord tells whether an earlier run gave the person the uid of t.
 func (m *merger) onRecord(p *person, t *User) bool {
 	uid, ok := m.opt.UIDs[p.Name]
 	return ok && uid == t.UID
@@ -95,7 +92,7 @@ func (m *merger) proven(p *person, t *User) bool {
 func (m *merger) earlier(p *person) (User, bool) {
 	for n := 2; ; n++ {
 		name := numbered(p.Name, n)
-		if t, ok := m.new.Passwd.Lookup(name); ok && m.known(p, &t) {
+		if t, ok := m.new.Passwd.Lookup(name); ok && (m.proven(p, &t) || m.onRecord(p, &t) && !m.old.uses(name)) {
 			return t, true
 		}
 		if !m.used(name) {
@@ -121,9 +118,12 @@ func (m *merger) freeName(name string) string {
 	}
 }
 
+// uses tells whether the host has an account or a group of that name.
+func (h *Host) uses(name string) bool { return h.Passwd.taken(name) || h.Group.taken(name) }
+
 // used tells whether either host has an account or a group of that name, or the target an account that differs in case alone.
 func (m *merger) used(name string) bool {
-	if m.old.Passwd.taken(name) || m.old.Group.taken(name) || m.new.Passwd.taken(name) || m.new.Group.taken(name) {
+	if m.old.uses(name) || m.new.uses(name) {
 		return true
 	}
 	if m.twins == nil {
@@ -150,15 +150,9 @@ func (m *merger) rename(p *person) {
 
 // checkPeople looks at names, lengths, shells and GECOS of those who come.
 func (m *merger) checkPeople() {
-	came := map[string]bool{} // accounts of the target that are people of the old host
-	for _, p := range m.people {
-		if p.target != nil {
-			came[p.target.Name] = true
-		}
-	}
 	strangers := make(map[string]*User, len(m.new.Passwd.entries))
 	for t := range m.new.Passwd.Users() {
-		if !came[t.Name] {
+		if !m.came[t.Name] {
 			strangers[fold(t.Name)] = t
 		}
 	}

@@ -26,7 +26,7 @@ func Merge(old, new *Host, opt *Options) *Plan {
 	n := len(old.Passwd.entries)
 	m := &merger{
 		old: old, new: new, opt: opt,
-		people: make([]*person, 0, n), byName: make(map[string]*person, n), claimed: map[string]bool{}, holders: make(map[uint32][]*person, n),
+		people: make([]*person, 0, n), byName: make(map[string]*person, n), claimed: map[string]bool{}, came: map[string]bool{}, holders: make(map[uint32][]*person, n),
 		plan: &Plan{
 			Version: 1, Users: []UserChange{}, Groups: []GroupChange{}, UIDMap: make(map[uint32]uint32, n), GIDMap: make(map[uint32]uint32, len(old.Group.entries)),
 			Conflicts: []Finding{}, Warnings: []Finding{}, Changed: []string{}, merged: true, timeout: opt.LockTimeout, backupDir: opt.BackupDir,
@@ -66,6 +66,7 @@ type merger struct {
 	left    []*person // who lies in the range and stays behind
 	byName  map[string]*person
 	claimed map[string]bool // new names that this run gave
+	came    map[string]bool // accounts of the target that are people of the old host
 	teams   []*team
 	holders map[uint32][]*person // by old primary gid
 

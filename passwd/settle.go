@@ -11,22 +11,40 @@ func (m *merger) settle(t *team) {
 		m.settlePrivate(t)
 		return
 	}
-	if g, ok := m.counterpartGroup(t.Name); ok && t.system {
-		m.stand(t, g)
+	if t.system {
+		m.settleSystem(t)
 		return
 	}
-	g, ok := m.namesake(t)
-	switch {
+	switch g, ok := m.namesake(t); {
 	case ok:
 		m.stand(t, g)
-	case slices.ContainsFunc(t.primaries, (*person).joins), !t.system && slices.ContainsFunc(t.members, (*person).joins):
+	case slices.ContainsFunc(t.primaries, (*person).joins), slices.ContainsFunc(t.members, (*person).joins):
 		m.settleNew(t)
-	case t.system:
-		m.warn("group-missing", t.Name, t.at, "the target has no such group; its members lose it, and its files keep gid %d", t.GID)
-		t.missing = true
 	default:
 		m.settleIdle(t)
 	}
+}
+
+// settleSystem finds the group of the target's system that stands for one of the old host's. Where there is none and people
+// have it as their primary one, it becomes a group of people.
+func (m *merger) settleSystem(t *team) {
+	if g, ok := m.counterpartGroup(t.Name); ok {
+		m.stand(t, g)
+		return
+	}
+	if len(t.primaries) > 0 {
+		if g, ok := m.namesake(t); ok {
+			m.stand(t, g)
+			return
+		}
+	}
+	if slices.ContainsFunc(t.primaries, (*person).joins) {
+		m.warn("primary-group-created", t.Name, t.at, "a group of the old host's system and the primary one of people; the target has none of that name, so it becomes a group of people")
+		m.settleNew(t)
+		return
+	}
+	m.warn("group-missing", t.Name, t.at, "the target has no such group; its members lose it, and its files keep gid %d", t.GID)
+	t.missing = true
 }
 
 // stand lets a group of the target stand for t, and finds the members to append.
@@ -131,7 +149,7 @@ func (m *merger) namesake(t *team) (Group, bool) {
 // that gives power and so is joined on request alone. The private group of somebody else is not.
 func (m *merger) shares(t *team, g *Group) bool {
 	for _, p := range m.holders[t.GID] {
-		if p.target != nil && p.target.GID == g.GID && m.same(p, p.target) {
+		if p.target != nil && p.target.GID == g.GID {
 			return true
 		}
 	}
@@ -146,9 +164,6 @@ func (m *merger) private(g *Group) bool {
 
 // settleNew makes room for a group that somebody who comes needs and that the target lacks.
 func (m *merger) settleNew(t *team) {
-	if t.system {
-		m.warn("primary-group-created", t.Name, t.at, "a group of the old host's system and the primary one of people; the target has none of that name, so it becomes a group of people")
-	}
 	if !m.new.Group.taken(t.Name) {
 		return
 	}
@@ -175,7 +190,7 @@ func (m *merger) settleIdle(t *team) {
 	g, there := m.new.Group.Lookup(t.Name)
 	gid, one := t.common()
 	switch {
-	case there && m.private(&g) && m.opt.OnConflict == Keep:
+	case there && m.private(&g) && (m.opt.OnConflict == Keep || m.came[g.Name]):
 		m.stand(t, g)
 	case one:
 		m.adopt(t, gid)
@@ -197,24 +212,32 @@ func (t *team) common() (gid uint32, ok bool) {
 	return gid, len(t.primaries) > 0
 }
 
-// earlierTeam finds the group that an earlier run made of a group of several under a new name: by record, or because it
-// is the primary one of the same people, or has all of them as members.
-func (m *merger) earlierTeam(t *team) (Group, bool) {
-	gid, recorded := m.opt.GIDs[t.Name]
+// earlierTeam finds the group that an earlier run made of a group of several under a new name: the last one that it may have
+// made, as the names before were not free.
+func (m *merger) earlierTeam(t *team) (last Group, found bool) {
 	for n := 2; ; n++ {
 		name := numbered(t.Name, n)
 		if !m.used(name) {
-			return Group{}, false
+			return last, found
 		}
-		g, there := m.new.Group.Lookup(name)
-		primary := func(p *person) bool { return p.target != nil && p.target.GID == g.GID }
-		lacks := func(p *person) bool { return p.target == nil || !slices.Contains(g.Members, p.to) }
-		switch {
-		case !there || !m.newGIDs.has(g.GID) || recorded && gid != g.GID:
-		case recorded, slices.ContainsFunc(t.primaries, primary), len(t.members) > 0 && !slices.ContainsFunc(t.members, lacks):
-			return g, true
+		if g, there := m.new.Group.Lookup(name); there && m.newGIDs.has(g.GID) && m.madeOf(t, &g) {
+			last, found = g, true
 		}
 	}
+}
+
+// madeOf tells whether a group of the target was t: by record, or because it is the primary one of the same people, or has all
+// of them as members. Who keeps the target's groups makes no new names, and one that the old host uses was given to nobody.
+func (m *merger) madeOf(t *team, g *Group) bool {
+	if gid, recorded := m.opt.GIDs[t.Name]; recorded {
+		return gid == g.GID
+	}
+	if m.opt.OnConflict == Keep || m.old.uses(g.Name) {
+		return false
+	}
+	primary := func(p *person) bool { return p.target != nil && p.target.GID == g.GID }
+	lacks := func(p *person) bool { return p.target == nil || !slices.Contains(g.Members, p.to) }
+	return slices.ContainsFunc(t.primaries, primary) || len(t.members) > 0 && !slices.ContainsFunc(t.members, lacks)
 }
 
 func (m *merger) blockTeam(t *team, kind, format string, args ...any) {
