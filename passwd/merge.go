@@ -17,6 +17,9 @@ import (
 // or group of the target, not even a malformed one, no subordinate range and no record of Options names it. A group
 // of one's own gets the new uid. Names that simple case folding of Unicode makes equal ("case-twin") are a conflict with
 // the target's and a warning among those who come; names that only a normal form (NFC, NFD) makes equal are not seen.
+// For those who are on the target already nothing is written, but for a group of theirs whose name is free there; where it
+// is not, and nobody who comes needs the group, it stays behind ("group-left"). So a second Merge that knows who came, by
+// Options.UIDs or SamePerson, changes nothing and gives the same maps.
 // Merge does no I/O, and its result depends neither on the order of lines nor on the clock.
 // Passwd and Group of both hosts must be set.
 func Merge(old, new *Host, opt *Options) *Plan {
