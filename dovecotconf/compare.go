@@ -50,6 +50,8 @@ type Report struct {
 	Suggest   string    `json:"suggest"` // value of pop3_uidl_format for the new server, "" when there is none
 	Findings  []Finding `json:"findings"`
 	Messages  Counts    `json:"messages"`
+
+	mailboxes []*Mailbox
 }
 
 // CompareOptions tell Compare what the files do not. The zero value takes the storage from mail_location or mail_driver.
@@ -82,10 +84,14 @@ func Compare(old, new *Config, opt *CompareOptions) *Report {
 	c.authRules()
 	c.listenRules()
 	c.refusals()
-	slices.SortStableFunc(c.r.Findings, func(a, b Finding) int {
+	c.r.sort()
+	return c.r
+}
+
+func (r *Report) sort() {
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int {
 		return cmp.Or(cmp.Compare(severityRank[a.Severity], severityRank[b.Severity]), cmp.Compare(a.Rule, b.Rule))
 	})
-	return c.r
 }
 
 // add records a finding about a setting that both sides have under these names.
@@ -248,7 +254,10 @@ func (r *Report) String() string {
 		fmt.Fprintf(&out, "%s %s %s: %s\n", f.Rule, f.Severity, f.Setting, f.Effect)
 		fmt.Fprintf(&out, "    old %q (%s), new %q (%s)\n    %s\n", f.Old, f.OldAt, f.New, f.NewAt, f.Advice)
 	}
-	if m := r.Messages; m.Checked > 0 {
+	for _, b := range r.mailboxes {
+		out.WriteString(b.String())
+	}
+	if m := r.Messages; m.Checked > 0 || r.mailboxes != nil {
 		fmt.Fprintf(&out, "messages: %d checked, %d same, %d changed, %d unpredictable\n", m.Checked, m.Same, m.Changed, m.Unpredictable)
 	}
 	return out.String()

@@ -15,14 +15,14 @@ var dataFiles embed.FS
 type table struct {
 	version  string // the version that was recorded
 	defaults map[string]string
-	debian   map[string]string // what Debian's package changes
-	lists    map[string]bool   // 2.4: settings that are lists and may be written as a block
+	distro   map[string]map[string]string // what the packages of Debian and Red Hat change: "debian", "redhat"
+	lists    map[string]bool              // 2.4: settings that are lists and may be written as a block
 }
 
 var tables = sync.OnceValue(func() map[string]*table {
 	out := map[string]*table{}
 	for _, n := range []string{"1.0", "1.1", "1.2", "2.0", "2.3", "2.4"} {
-		t := &table{version: n, defaults: map[string]string{}, debian: map[string]string{}, lists: map[string]bool{}}
+		t := &table{version: n, defaults: map[string]string{}, distro: map[string]map[string]string{"debian": {}, "redhat": {}}, lists: map[string]bool{}}
 		t.merge("data/" + n + ".txt")
 		out[n] = t
 	}
@@ -46,8 +46,9 @@ func (t *table) merge(name string) {
 			continue
 		}
 		into := t.defaults
-		if rest, ok := strings.CutPrefix(line, "@debian "); ok {
-			into, line = t.debian, rest
+		if rest, ok := strings.CutPrefix(line, "@"); ok {
+			distro, setting, _ := strings.Cut(rest, " ")
+			into, line = t.distro[distro], setting
 		}
 		if k, v, ok := strings.Cut(line, " = "); ok && k[0] != '#' {
 			into[k] = v

@@ -14,6 +14,8 @@ var (
 	colonLine    = regexp.MustCompile(`^\w+(\([a-z0-9]+\))?: ?`)
 	versionLine  = regexp.MustCompile(`(?m)^\s*dovecot_config_version\s*=\s*"?(\d[\w.]*)`)
 	dpkgVersion  = regexp.MustCompile(`(?m)^Version: (?:\d+:)?(\d+\.\d+[\d.]*)`)
+	dumpRedHat   = regexp.MustCompile(`(?m)^# OS: .*(?:Red Hat|CentOS|Fedora|AlmaLinux|Rocky|Oracle Linux|\.(?:el|fc)\d)`)
+	dumpDebian   = regexp.MustCompile(`(?m)^# OS: .*\bDebian\b`)
 	signs12      = regexp.MustCompile(`(?m)^\s*(auth\s+\S+\s*\{|passdb\s+[a-z]\S*\s*\{|userdb\s+[a-z]\S*\s*\{|socket\s+(listen|connect)\s*\{|login_process_\w+\s*=|protocols\s*=.*(imaps|pop3s))`)
 	signs11      = regexp.MustCompile(`(?m)^\s*(ssl_disable|mail_extra_groups|login_greeting_capability)\s*=`)
 	signs10      = regexp.MustCompile(`(?m)^\s*(default_mail_env|mmap_no_write)\s*=`)
@@ -46,7 +48,35 @@ func (l *loader) detect(src []byte) error {
 		v, err = parseRelease("2.3")
 	}
 	l.v, l.Version = v, found
+	if l.Distro = l.opt.Distro; l.Distro == "" {
+		l.Distro = l.detectDistro(text)
+	}
 	return err
+}
+
+// detectDistro looks for the system that a dump names in its second line, or that the tree is of.
+func (l *loader) detectDistro(text string) string {
+	if l.Dump {
+		head := text[:min(len(text), 4096)]
+		switch {
+		case dumpRedHat.MatchString(head):
+			return "redhat"
+		case dumpDebian.MatchString(head):
+			return "debian"
+		}
+		return ""
+	}
+	if l.opt.Path != "" || !strings.HasPrefix(path.Clean(l.main), "etc/") {
+		return ""
+	}
+	for _, d := range []struct{ file, name string }{
+		{"etc/redhat-release", "redhat"}, {"etc/fedora-release", "redhat"}, {"etc/debian_version", "debian"}, {"var/lib/dpkg/status", "debian"},
+	} {
+		if info, err := fs.Stat(l.fsys, d.file); err == nil && info.Mode().IsRegular() {
+			return d.name
+		}
+	}
+	return ""
 }
 
 func (l *loader) detectDump(text string) string {
@@ -91,7 +121,6 @@ func (l *loader) installed() string {
 	if m == nil || !strings.Contains(rest, "Status: install ok") {
 		return ""
 	}
-	l.debian = true
 	return m[1]
 }
 

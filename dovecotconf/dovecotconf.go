@@ -27,6 +27,7 @@ import (
 // Options tell Load what the files do not. The zero value is good for a host's own tree.
 type Options struct {
 	Version  string // of the Dovecot that reads the file; "" = as the file shows, see Config.Version
+	Distro   string // whose package it is: "debian", "redhat", "none"; "" = as the tree or the dump shows
 	Path     string // where the file was on its host ("/etc/dovecot/dovecot.conf"), when fsys is not the host's root
 	Dir      string // 1.x takes relative includes from its working directory; "" = directory of the file
 	Expand   bool   // read <files and resolve $variables, as doveconf -x does
@@ -63,6 +64,7 @@ type Config struct {
 	Version string // the version whose rules were used
 	Guessed bool   // no file says the version: it was chosen by the syntax, or is unknown within a series
 	Dump    bool   // the file is the output of dovecot -n or doveconf -n, not what a server reads
+	Distro  string // "debian" or "redhat" when its package's own defaults count, "" for those of Dovecot
 	Files   []*File
 
 	v        release
@@ -71,7 +73,6 @@ type Config struct {
 	problems []Problem
 	groups   map[string][]entry // 2.4: "@label name"
 	expand   bool
-	debian   bool // the tree is a Debian host's
 
 	mu    sync.Mutex
 	cache map[string]map[string]*entry // explicit settings by protocol

@@ -35,10 +35,8 @@ func (c *Config) Effective(protocol string) map[string]Value {
 }
 
 func (c *Config) fallback(key string) (string, bool) {
-	if c.debian {
-		if v, ok := tableOf(c.v).debian[key]; ok {
-			return v, true
-		}
+	if v, ok := tableOf(c.v).distro[c.Distro][key]; ok {
+		return v, true
 	}
 	return fallback(c.v, key)
 }

@@ -82,7 +82,7 @@ func TestAgainstDoveconf(t *testing.T) {
 			continue
 		}
 		if _, err := os.Stat("/etc/debian_version"); err == nil {
-			c.debian = true
+			c.Distro = "debian"
 		}
 		if diff := compareSettings(flattenOutput(v, strings.TrimRight(string(got), "\n")), flattenConfig(c, slices.Contains(r.Args, "-x")), c); diff != "" {
 			t.Errorf("%s: %s\n%s\n%s", id, diff, run.Config, got)

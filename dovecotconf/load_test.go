@@ -150,7 +150,19 @@ func TestVersionIsDetected(t *testing.T) {
 	c := load(t, tree("etc/dovecot/dovecot.conf", "ssl = no\n", "var/lib/dpkg/status", status), nil)
 	require.Equal(t, "2.3.19.1", c.Version)
 	require.Equal(t, "fcntl dotlock", c.Get("", "mbox_write_locks").Value, "Debian's own default")
+	require.Equal(t, "debian", c.Distro)
 	require.Equal(t, "2.3", c.DefaultsOf())
+	// Red Hat's 1.0 has a default format; elsewhere POP3 did not work without one.
+	for distro, src := range map[string]string{"redhat": "# 1.0.7: /etc/dovecot.conf\n# OS: Linux 2.6.18-398.el5 x86_64 CentOS release 5.11 (Final) ext3\nprotocols: pop3\n", "": "# 1.0.7: /etc/dovecot.conf\nprotocols: pop3\n"} {
+		c := load(t, tree("etc/dovecot/dovecot.conf", src), nil)
+		require.Equal(t, distro, c.Distro)
+		_, _, err := c.UIDLFormat()
+		require.Equal(t, distro == "redhat", err == nil)
+	}
+	c = load(t, tree("etc/dovecot/dovecot.conf", "auth default {\n}\n", "etc/redhat-release", "CentOS release 6.10 (Final)\n"), &Options{Version: "1.2.17"})
+	require.Equal(t, "imap imaps pop3 pop3s", c.Get("", "protocols").Value)
+	c = load(t, tree("etc/dovecot/dovecot.conf", "auth default {\n}\n", "etc/redhat-release", "CentOS release 6.10 (Final)\n"), &Options{Version: "1.2.17", Distro: "none"})
+	require.Equal(t, "imap imaps", c.Get("", "protocols").Value)
 }
 
 func TestOldDumps(t *testing.T) { // T41: where the records differ the pop3 line wins for POP3

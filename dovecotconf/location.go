@@ -101,3 +101,44 @@ func (c *Config) MailPaths() []Value {
 	}
 	return paths
 }
+
+// UIDList gives the path of the dovecot-uidlist of a Maildir, both below the root of the host's file tree, or "" when it
+// stands in the Maildir itself. With a control directory (CONTROL=, mail_control_path) it stands there. ok is false when
+// that is outside of what the name of the Maildir tells: another tree that depends on the user.
+func (c *Config) UIDList(maildir string) (name string, ok bool) {
+	loc := c.location()
+	if loc.driver != "maildir" || loc.control == "" {
+		return "", true
+	}
+	box, folder := maildir, "INBOX"
+	if last := path.Base(maildir); strings.HasPrefix(last, ".") {
+		box, folder = path.Dir(maildir), last[1:]
+	}
+	mail, control := strings.Split(loc.path, "/"), strings.Split(loc.control, "/")
+	n := 0
+	for n < len(mail) && n < len(control) && mail[n] == control[n] {
+		n++
+	}
+	below, beside := path.Join(mail[n:]...), path.Join(control[n:]...)
+	home, found := "/"+box, true
+	if below != "" {
+		home, found = strings.CutSuffix(home, "/"+below)
+	}
+	if !found || n == 0 || strings.Contains(below+beside, "%{") {
+		return "", false
+	}
+	return strings.TrimPrefix(path.Join(home, beside, "."+folder, "dovecot-uidlist"), "/"), true
+}
+
+// Inboxes lists where an INBOX may be below a directory that has the user's name or is a home: "" for the directory
+// itself, and what the server's configuration puts below a home, such as "Maildir".
+func (c *Config) Inboxes() []string {
+	out := []string{""}
+	loc := c.location()
+	for _, p := range []string{loc.inbox, loc.path} {
+		if rest, ok := strings.CutPrefix(p, "%{home}/"); ok && !strings.Contains(rest, "%{") && !slices.Contains(out, rest) {
+			out = append(out, rest)
+		}
+	}
+	return out
+}

@@ -73,7 +73,7 @@ func (c *comparison) plaintext() {
 func (c *comparison) listenRules() {
 	words := func(cfg *Config) map[string]bool { return wordSet(cfg.Get("", "protocols").Value) }
 	old, now := words(c.old), words(c.new)
-	if c.new.debian && c.new.Get("", "protocols").At == atDefault {
+	if c.new.Distro == "debian" && c.new.Get("", "protocols").At == atDefault {
 		return // each package of Debian brings its own protocol
 	}
 	for _, p := range []string{"imap", "pop3"} {

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"strings"
 
@@ -14,79 +16,155 @@ import (
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
-// printOne shows the settings in force of one configuration.
-func printOne(c *cli.Call, protocol string, opt *dovecotconf.Options) error {
-	config, err := dovecotconf.Read(c.Flags.Arg(0), opt)
+// host is the mail of one server: a directory below which it is, and how that server reads it.
+type host struct {
+	root   *os.Root
+	name   string
+	config *dovecotconf.Config
+}
+
+func open(path string, config *dovecotconf.Config) (*host, error) {
+	path, err := filepath.EvalSymlinks(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	p := config.Print(protocol)
-	if err := c.Report(p, p); err != nil {
-		return err
-	}
-	if config.Refused() {
-		return fmt.Errorf("%s: Dovecot %s would refuse this", c.Flags.Arg(0), config.Version)
-	}
-	return nil
+	root, err := os.OpenRoot(filepath.Dir(path))
+	return &host{root, filepath.Base(path), config}, err
 }
 
-// side is the mail of one host: a directory and what is looked at in it.
-type side struct {
-	root *os.Root
-	name string
-	pick dovecotconf.Choice
-}
-
-func open(path string, config *dovecotconf.Config) (s side, err error) {
-	if s.pick, err = config.Choice(); err != nil {
-		return s, err
-	}
-	path, err = filepath.EvalSymlinks(path)
+// predict compares all mailboxes of the old server with those of the new one.
+func predict(ctx context.Context, c *cli.Call, old, new *dovecotconf.Config, oldPath, newPath string) (*dovecotconf.Prediction, error) {
+	p, err := dovecotconf.NewPrediction(old, new)
 	if err != nil {
-		return s, err
+		return nil, err
 	}
-	s.root, err = os.OpenRoot(filepath.Dir(path))
-	s.name = filepath.Base(path)
-	return s, err
-}
-
-// compareMail counts over all mailboxes of the old side how many messages have the same UIDL on the new one.
-func compareMail(ctx context.Context, c *cli.Call, old, new *dovecotconf.Config, oldPath, newPath string, n *dovecotconf.Counts) error {
-	a, err1 := open(oldPath, old)
-	b, err2 := open(newPath, new)
-	if err := errors.Join(err1, err2); err != nil {
-		return err
+	a, err := open(oldPath, old)
+	if err != nil {
+		return nil, err
 	}
 	defer a.root.Close()
+	b, err := open(newPath, new)
+	if err != nil {
+		return nil, err
+	}
 	defer b.root.Close()
 	for box, err := range tree.Mailboxes(a.root, a.name) {
 		if err != nil {
-			return err
+			return nil, err
 		}
-		before, err := messages(ctx, a.root, box)
-		if err != nil {
-			c.Warn("%q: %v", box, err)
-			continue
+		if err := compare(ctx, c, p, a, b, box); err != nil {
+			return nil, err
 		}
-		after, err := messages(ctx, b.root, b.name+strings.TrimPrefix(box, a.name))
-		if err != nil {
-			c.Warn("%q on the new host: %v", box, err)
-		}
-		n.Predict(a.pick, b.pick, before, after)
 	}
-	return nil
+	return p, nil
 }
 
-// messages lists what a server knows the messages of a mailbox by.
-func messages(ctx context.Context, root *os.Root, name string) (ms []dovecotconf.Message, err error) {
-	for e, err := range mbox.Identities(ctx, root, name, &mbox.Options{MD5: "apop3d"}) {
-		if err != nil {
-			return ms, err
-		}
-		if !e.Known {
-			e.UIDValidity = 0 // its UID is given when a client first looks
-		}
-		ms = append(ms, dovecotconf.Message(e.Identity))
+// compare adds one mailbox. One that cannot be read is a warning, and on the new server its messages are none.
+func compare(ctx context.Context, c *cli.Call, p *dovecotconf.Prediction, a, b *host, box string) error {
+	md5 := a.config.Get("pop3", "mbox_md5").Value
+	before, err := a.read(ctx, box, md5)
+	if err != nil {
+		c.Warn("%q: %v", box, err)
+		return ctx.Err()
 	}
-	return ms, nil
+	at, kind := b.find(b.name + strings.TrimPrefix(box, a.name))
+	var after dovecotconf.Mail
+	if err = ctx.Err(); err == nil && kind == mbox.None {
+		err = fs.ErrNotExist
+	}
+	if err == nil || kind != mbox.None {
+		after, err = b.read(ctx, at, b.config.Get("pop3", "mbox_md5").Value)
+	}
+	if err == nil {
+		err = pairByHeader(ctx, a, b, box, at, &before, &after)
+	}
+	if err != nil && len(before.Messages) > 0 {
+		c.Warn("%q on the new host: %v", at, err)
+	}
+	p.Add(box, before, after)
+	return ctx.Err()
+}
+
+// find looks for a mailbox under its own name, and in the directory of that name where the configuration has an INBOX.
+func (h *host) find(name string) (string, mbox.Kind) {
+	for _, below := range h.config.Inboxes() {
+		at := path.Join(name, below)
+		if kind, err := mbox.Detect(h.root, at); err == nil && kind != mbox.None {
+			return at, kind
+		}
+	}
+	if info, err := h.root.Lstat(name); err == nil && info.Mode().IsRegular() {
+		return name, mbox.Mbox // an empty one
+	}
+	return name, mbox.None
+}
+
+// read lists what the server knows the messages of a mailbox by.
+func (h *host) read(ctx context.Context, name, md5 string) (mail dovecotconf.Mail, err error) {
+	if md5 == "" {
+		md5 = "apop3d" // before 2.1 there was no choice
+	}
+	kind, err := mbox.Detect(h.root, name)
+	if err != nil {
+		return mail, err
+	}
+	opt := &mbox.Options{MD5: md5}
+	mail.Maildir = kind == mbox.Maildir
+	unsettled := false
+	if mail.Maildir {
+		list, ok := h.config.UIDList(name)
+		opt.UIDList, unsettled = list, !ok
+	}
+	for e, err := range mbox.Identities(ctx, h.root, name, opt) {
+		if err != nil {
+			return mail, err
+		}
+		if !e.Known || unsettled {
+			e.UIDValidity = 0 // its UID is given when a client first looks, or not to be found
+		}
+		mail.Messages = append(mail.Messages, dovecotconf.Message(e.Identity))
+	}
+	if mail.Maildir {
+		err = h.files(ctx, name, &mail)
+	}
+	return mail, err
+}
+
+// pairByHeader finds counterparts by the header MD5 where nothing else is common: an mbox that became a Maildir by other
+// means than Dovecot's, and servers that make the MD5 of different headers.
+func pairByHeader(ctx context.Context, a, b *host, box, at string, before, after *dovecotconf.Mail) error {
+	one, two := a.config.Get("pop3", "mbox_md5").Value, b.config.Get("pop3", "mbox_md5").Value
+	if before.Maildir == after.Maildir && (before.Maildir || one == two) {
+		return nil
+	}
+	var err1, err2 error
+	before.Keys, err1 = a.headerMD5(ctx, box, before)
+	after.Keys, err2 = b.headerMD5(ctx, at, after)
+	return errors.Join(err1, err2)
+}
+
+func (h *host) headerMD5(ctx context.Context, box string, mail *dovecotconf.Mail) ([]string, error) {
+	keys := make([]string, 0, len(mail.Messages))
+	if !mail.Maildir {
+		same, err := h.read(ctx, box, "apop3d")
+		for _, m := range same.Messages {
+			keys = append(keys, m.MD5)
+		}
+		if err == nil && len(keys) != len(mail.Messages) {
+			err = fmt.Errorf("%s changed while it was read", box)
+		}
+		return keys, err
+	}
+	files, err := h.maildirFiles(box)
+	for _, m := range mail.Messages {
+		if err != nil {
+			return nil, err
+		}
+		var head mbox.Message
+		if head, err = h.head(ctx, files[m.Filename]); errors.Is(err, fs.ErrNotExist) {
+			err = nil // gone since
+		}
+		keys = append(keys, head.MD5)
+	}
+	return keys, err
 }

@@ -52,9 +52,11 @@ func run(ctx context.Context, c *cli.Call) error {
 	}
 	report := dovecotconf.Compare(a, b, nil)
 	if *oldMail != "" {
-		if err := compareMail(ctx, c, a, b, *oldMail, *newMail, &report.Messages); err != nil {
+		mail, err := predict(ctx, c, a, b, *oldMail, *newMail)
+		if err != nil {
 			return err
 		}
+		report.Include(mail)
 	}
 	if err := c.Report(report, report); err != nil {
 		return err
