@@ -15,10 +15,10 @@ import (
 )
 
 // installedVersion asks for a dump of next to nothing; its first line bears the version.
-func installedVersion(t *testing.T, tool string) string {
-	conf := filepath.Join(t.TempDir(), "dovecot.conf")
-	require.NoError(t, os.WriteFile(conf, []byte("ssl = no\n"), 0o644))
-	text, _ := exec.Command(tool, "-n", "-c", conf).CombinedOutput() // 2.4 refuses it after the first line
+func installedVersion(t *testing.T, host *oracle.Host) string {
+	here, there := host.Temp()
+	require.NoError(t, os.WriteFile(filepath.Join(here, "dovecot.conf"), []byte("ssl = no\n"), 0o644))
+	text, _ := host.Command("/usr/bin/doveconf", "-n", "-c", there+"/dovecot.conf").CombinedOutput() // 2.4 refuses it after the first line
 	for line := range strings.Lines(string(text)) {
 		if m := dumpHeader.FindStringSubmatch(line); m != nil {
 			return m[1]
@@ -47,9 +47,13 @@ func liveConfigs(t *testing.T, v release) map[string]recorded {
 	return out
 }
 
-func TestAgainstDoveconf(t *testing.T) {
-	tool := oracle.Need(t, "doveconf")
-	version := installedVersion(t, tool)
+// On this machine, and on a host with 2.4 where there is one.
+func TestAgainstDoveconf(t *testing.T) { againstDoveconf(t, oracle.Here(t)) }
+
+func TestAgainstDoveconf24(t *testing.T) { againstDoveconf(t, oracle.With24(t)) }
+
+func againstDoveconf(t *testing.T, host *oracle.Host) {
+	version := installedVersion(t, host)
 	v, err := parseRelease(version)
 	require.NoError(t, err)
 	if v.before(v23) {
@@ -61,7 +65,7 @@ func TestAgainstDoveconf(t *testing.T) {
 		if strings.Contains(r.Name, "35b") { // asks for one setting, not for a dump
 			continue
 		}
-		dir := t.TempDir()
+		dir, there := host.Temp()
 		run := r.Runs[""]
 		for name, text := range r.Files {
 			require.NoError(t, os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755))
@@ -69,9 +73,8 @@ func TestAgainstDoveconf(t *testing.T) {
 		}
 		main := filepath.Join(dir, "dovecot.conf")
 		require.NoError(t, os.WriteFile(main, []byte(run.Config), 0o644))
-		cmd := exec.Command(tool, append(slices.Clone(r.Args), "-c", main)...)
-		got, runErr := cmd.CombinedOutput()
-		c, err := Load(os.DirFS(dir), "dovecot.conf", &Options{Version: version, Path: main, Expand: slices.Contains(r.Args, "-x")})
+		got, runErr := host.Command("/usr/bin/doveconf", append(slices.Clone(r.Args), "-c", there+"/dovecot.conf")...).CombinedOutput()
+		c, err := Load(os.DirFS(dir), "dovecot.conf", &Options{Version: version, Path: there + "/dovecot.conf", Expand: slices.Contains(r.Args, "-x")})
 		require.NoError(t, err)
 		if refused := runErr != nil; refused != c.Refused() {
 			t.Errorf("%s: doveconf says %v, ours %v\n%s\n%s", id, runErr, c.Problems(), run.Config, got)
@@ -96,10 +99,9 @@ var uidlLine = regexp.MustCompile(`(?m)^\d+ (.*?)\r?$`)
 
 // The pop3 of the installed Dovecot names the messages of a mailbox; Render must give the same.
 func TestAgainstPop3(t *testing.T) {
-	doveconf := oracle.Need(t, "doveconf")
 	pop3 := oracle.Need(t, "pop3")
 	oracle.Root(t) // the process changes to the owner of the mailbox
-	version := installedVersion(t, doveconf)
+	version := installedVersion(t, oracle.Here(t))
 	v, err := parseRelease(version)
 	require.NoError(t, err)
 	if !v.between(v23, v24) {

@@ -23,13 +23,33 @@ type host struct {
 	config *dovecotconf.Config
 }
 
+// open leaves links in the path to the system: what /proc/PID/root says of itself is a path of another host.
 func open(path string, config *dovecotconf.Config) (*host, error) {
-	path, err := filepath.EvalSymlinks(path)
-	if err != nil {
+	path = filepath.Clean(path)
+	if _, err := os.Stat(path); err != nil {
 		return nil, err
+	}
+	for range 40 {
+		target, err := os.Readlink(path)
+		if err != nil {
+			break // no link
+		}
+		if filepath.IsAbs(target) {
+			root, err := os.OpenRoot(path)
+			return &host{root, ".", config}, err
+		}
+		path = filepath.Join(filepath.Dir(path), target)
 	}
 	root, err := os.OpenRoot(filepath.Dir(path))
 	return &host{root, filepath.Base(path), config}, err
+}
+
+// below is the name of a mailbox without that of the directory in which it was found.
+func (h *host) below(box string) string {
+	if h.name == "." {
+		return box
+	}
+	return strings.TrimPrefix(strings.TrimPrefix(box, h.name), "/")
 }
 
 // predict compares all mailboxes of the old server with those of the new one.
@@ -67,7 +87,7 @@ func compare(ctx context.Context, c *cli.Call, p *dovecotconf.Prediction, a, b *
 		c.Warn("%q: %v", box, err)
 		return ctx.Err()
 	}
-	at, kind := b.find(b.name + strings.TrimPrefix(box, a.name))
+	at, kind := b.find(path.Join(b.name, a.below(box)))
 	var after dovecotconf.Mail
 	if err = ctx.Err(); err == nil && kind == mbox.None {
 		err = fs.ErrNotExist

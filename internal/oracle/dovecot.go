@@ -2,7 +2,6 @@ package oracle
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"io/fs"
 	"os"
@@ -14,43 +13,53 @@ import (
 	"time"
 )
 
-// Server is a Dovecot 2.3 that runs without a daemon and without a port: each session is one imap or pop3 process that
+// Server is a Dovecot that runs without a daemon and without a port: each session is one imap or pop3 process that
 // is logged in already and talks over a pipe. As root it runs as the user nobody, else as the caller.
 type Server struct {
 	Home string // put mailboxes here, then call Own: inbox is INBOX, mail/NAME the folder NAME (or set mail_location)
 	Log  string // what the last session wrote to its log
 
 	t        testing.TB
-	conf     string
+	host     *Host
+	conf     string // as the server sees it, as home
+	home     string
 	uid, gid int
 }
 
-// Dovecot prepares a server in a temporary directory. settings are lines of dovecot.conf that override the defaults,
-// with %h for Home; the default mail_location is mbox:%h/mail:INBOX=%h/inbox.
+// Dovecot prepares a server of version 2.3 on this machine. settings are lines of dovecot.conf that override the
+// defaults, with %h for Home; the default mail_location is mbox:%h/mail:INBOX=%h/inbox.
 func Dovecot(t testing.TB, settings ...string) *Server {
 	t.Helper()
 	if out, _ := exec.Command(Need(t, "dovecot"), "--version").Output(); !bytes.HasPrefix(out, []byte("2.3.")) {
 		missing(t, "dovecot is "+strings.TrimSpace(string(out))+", not 2.3")
 	}
-	// Not t.TempDir: the user nobody could not enter it.
-	dir, err := os.MkdirTemp("", "dovecot-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &Server{Home: filepath.Join(dir, "home"), t: t, conf: filepath.Join(dir, "dovecot.conf"), uid: os.Getuid(), gid: os.Getgid()}
+	return server(Here(t), "mail_location = mbox:%h/mail:INBOX=%h/inbox", settings)
+}
+
+// Dovecot24 prepares a server of version 2.4 on the host that DOVECOT24_ROOT names, in the same way.
+func Dovecot24(t testing.TB, settings ...string) *Server {
+	t.Helper()
+	first := "dovecot_config_version = 2.4.0\ndovecot_storage_version = 2.4.0"
+	return server(With24(t), first+"\nmail_driver = mbox\nmail_path = %{home}/mail\nmail_inbox_path = %{home}/inbox", settings)
+}
+
+func server(h *Host, first string, settings []string) *Server {
+	h.t.Helper()
+	here, there := h.Temp()
+	s := &Server{Home: filepath.Join(here, "home"), t: h.t, host: h, conf: there + "/dovecot.conf", home: there + "/home",
+		uid: os.Getuid(), gid: os.Getgid()}
 	if s.uid == 0 {
 		s.uid, s.gid = 65534, 65534
 	}
-	conf := fmt.Sprintf("base_dir = %s/run\nlog_path = /dev/stderr\nssl = no\nmail_location = mbox:%%h/mail:INBOX=%%h/inbox\n"+
+	conf := fmt.Sprintf("%s\nbase_dir = %s/run\nlog_path = /dev/stderr\nssl = no\n"+
 		"mail_uid = %d\nmail_gid = %d\nfirst_valid_uid = 1\nfirst_valid_gid = 1\nmail_home = %s\n%s\n",
-		dir, s.uid, s.gid, s.Home, strings.Join(settings, "\n"))
+		first, there, s.uid, s.gid, s.home, strings.Join(settings, "\n"))
 	for _, err := range []error{
-		os.Chmod(dir, 0o755), os.MkdirAll(filepath.Join(s.Home, "mail"), 0o755), os.Mkdir(filepath.Join(dir, "run"), 0o755),
-		os.WriteFile(s.conf, []byte(conf), 0o644),
+		os.MkdirAll(filepath.Join(s.Home, "mail"), 0o755), os.Mkdir(filepath.Join(here, "run"), 0o755),
+		os.WriteFile(filepath.Join(here, "dovecot.conf"), []byte(conf), 0o644),
 	} {
 		if err != nil {
-			t.Fatal(err)
+			h.t.Fatal(err)
 		}
 	}
 	return s
@@ -88,14 +97,14 @@ func (s *Server) IMAP(commands ...string) []string {
 
 func (s *Server) session(protocol string, commands []string) []string {
 	s.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, Need(s.t, "/usr/lib/dovecot/"+protocol), "-c", s.conf)
-	cmd.Env = []string{"HOME=" + s.Home, "USER=tester", "PATH=/usr/bin:/bin", "TZ=" + os.Getenv("TZ")}
-	cmd.Dir = s.Home
+	cmd := s.host.Command("/usr/lib/dovecot/"+protocol, "-c", s.conf)
+	cmd.Env = []string{"HOME=" + s.home, "USER=tester", "PATH=/usr/bin:/bin", "TZ=" + os.Getenv("TZ"), "DOVECOT_PRESERVE_ENVS=HOME USER TZ"}
+	cmd.Dir = s.home
 	cmd.Stdin = strings.NewReader(strings.Join(commands, "\r\n") + "\r\n")
 	var out, log bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &log
+	stuck := time.AfterFunc(2*time.Minute, func() { _ = cmd.Process.Kill() })
+	defer stuck.Stop()
 	err := cmd.Run()
 	s.Log = log.String()
 	if err != nil {
