@@ -33,6 +33,8 @@ type Finding struct {
 	NewAt    string   `json:"new_at"`
 	Effect   string   `json:"effect"` // what clients will see
 	Advice   string   `json:"advice"` // the line for the new server in its syntax, or what to do
+
+	settings []setting // for the snippet
 }
 
 // Side is one server in a Report.
@@ -52,6 +54,7 @@ type Report struct {
 	Messages  Counts    `json:"messages"`
 
 	mailboxes []*Mailbox
+	old, new  *Config
 }
 
 // CompareOptions tell Compare what the files do not. The zero value takes the storage from mail_location or mail_driver.
@@ -73,7 +76,7 @@ func Compare(old, new *Config, opt *CompareOptions) *Report {
 	if opt == nil {
 		opt = &CompareOptions{}
 	}
-	c := &comparison{old: old, new: new, opt: opt, oldMail: old.location(), mail: new.location(), r: &Report{Findings: []Finding{}}}
+	c := &comparison{old: old, new: new, opt: opt, oldMail: old.location(), mail: new.location(), r: &Report{Findings: []Finding{}, old: old, new: new}}
 	c.oldMail.driver = cmp.Or(opt.OldStorage, c.oldMail.driver)
 	c.mail.driver = cmp.Or(opt.NewStorage, c.mail.driver)
 	c.formats()
@@ -83,6 +86,8 @@ func Compare(old, new *Config, opt *CompareOptions) *Report {
 	c.namespaceRules()
 	c.authRules()
 	c.listenRules()
+	c.portRules()
+	c.textRules()
 	c.refusals()
 	c.r.sort()
 	return c.r
@@ -95,10 +100,11 @@ func (r *Report) sort() {
 }
 
 // add records a finding about a setting that both sides have under these names.
-func (c *comparison) add(rule string, sev Severity, oldKey, newKey, effect, advice string) {
+func (c *comparison) add(rule string, sev Severity, oldKey, newKey, effect, advice string) *Finding {
 	o, n := c.old.Get("pop3", oldKey), c.new.Get("pop3", newKey)
 	c.r.Findings = append(c.r.Findings, Finding{Rule: rule, Severity: sev, Setting: newKey, Old: o.Value, New: n.Value,
 		OldAt: o.At, NewAt: n.At, Effect: effect, Advice: advice})
+	return &c.r.Findings[len(c.r.Findings)-1]
 }
 
 // line writes a setting as a line for the new server's file.
@@ -213,23 +219,16 @@ func (c *comparison) adviceFor(text string) string {
 	return "set " + line(uidlKey, s)
 }
 
-// refusals: what makes the new server refuse its configuration.
-func (c *comparison) refusals() {
-	for _, p := range c.new.Problems() {
-		if p.Fatal && !strings.Contains(p.Message, uidlKey) {
-			c.r.Findings = append(c.r.Findings, Finding{Rule: "REFUSED", Severity: Blocks, NewAt: p.At, OldAt: "",
-				Effect: "Dovecot does not start: " + p.Message, Advice: "correct this line"})
-		}
+// places says what is set where, on the servers that set it.
+func (f *Finding) places() string {
+	var out []string
+	if f.OldAt != "" {
+		out = append(out, fmt.Sprintf("old %q (%s)", f.Old, f.OldAt))
 	}
-	for _, p := range c.old.Problems() {
-		if p.Fatal && c.old.Dump {
-			c.r.Findings = append(c.r.Findings, Finding{Rule: "C04", Severity: Info, OldAt: p.At,
-				Effect: "the dump of the old server ends with an error and may lack settings: " + p.Message, Advice: "compare with the file itself"})
-		}
+	if f.NewAt != "" {
+		out = append(out, fmt.Sprintf("new %q (%s)", f.New, f.NewAt))
 	}
-	if c.old.Dump && c.old.v.before(v20) && !strings.Contains(c.old.Get("", "protocols").Value, "pop3") {
-		c.add("C04", Info, "protocols", "protocols", "a dump of 1.x without pop3 in protocols does not show what protocol pop3 sets", "compare with the file itself")
-	}
+	return strings.Join(out, ", ")
 }
 
 // Worst is the worst severity among the findings, "" when there are none.
@@ -252,7 +251,13 @@ func (r *Report) String() string {
 	}
 	for _, f := range r.Findings {
 		fmt.Fprintf(&out, "%s %s %s: %s\n", f.Rule, f.Severity, f.Setting, f.Effect)
-		fmt.Fprintf(&out, "    old %q (%s), new %q (%s)\n    %s\n", f.Old, f.OldAt, f.New, f.NewAt, f.Advice)
+		fmt.Fprintf(&out, "    %s\n    %s\n", f.places(), f.Advice)
+	}
+	if r.Worst() != "" && r.Worst() != Info || !r.UIDLEqual {
+		out.WriteString("for the new server:\n")
+		for l := range strings.Lines(r.Snippet()) {
+			out.WriteString("    " + l)
+		}
 	}
 	for _, b := range r.mailboxes {
 		out.WriteString(b.String())

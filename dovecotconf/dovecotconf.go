@@ -69,6 +69,7 @@ type Config struct {
 
 	v        release
 	main     string
+	shown    string // goes before the names of files in positions
 	entries  []entry
 	problems []Problem
 	groups   map[string][]entry // 2.4: "@label name"
@@ -143,7 +144,7 @@ func Load(fsys fs.FS, name string, opt *Options) (*Config, error) {
 	if l.opt.Dir == "" {
 		l.opt.Dir = path.Dir(name)
 	}
-	l.left, l.expand = l.opt.MaxBytes, l.opt.Expand
+	l.left, l.expand, l.shown = l.opt.MaxBytes, l.opt.Expand, l.opt.shown
 	src, err := l.slurp(name)
 	if err != nil {
 		var limit *limitError

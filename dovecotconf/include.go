@@ -22,6 +22,14 @@ func (l *loader) resolve(dir, p string) string {
 	return strings.TrimPrefix(path.Clean("/"+p), "/")
 }
 
+// onHost is the path that a file has on its host.
+func (l *loader) onHost(name string) string {
+	if rest, ok := strings.CutPrefix(name, strings.TrimSuffix(path.Dir(l.main), ".")); ok && l.opt.Path != "" {
+		return path.Join(path.Dir(l.opt.Path), rest)
+	}
+	return "/" + name
+}
+
 // include reads the files of an !include line at the point where it stands.
 func (l *loader) include(s Statement, file string) {
 	at := l.at(file, s.Line)
@@ -38,7 +46,7 @@ func (l *loader) include(s Statement, file string) {
 		l.fatal(at, "No matches")
 	}
 	for _, n := range names {
-		l.includeOne(n, "/"+n, at, try)
+		l.includeOne(n, l.onHost(n), at, try)
 	}
 }
 

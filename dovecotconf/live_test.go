@@ -82,6 +82,9 @@ func againstDoveconf(t *testing.T, host *oracle.Host) {
 		}
 		compared++
 		if runErr != nil {
+			if diff := compareError(string(got), there+"/", c); diff != "" {
+				t.Errorf("%s: %s\n%s\n%s", id, diff, run.Config, got)
+			}
 			continue
 		}
 		if _, err := os.Stat("/etc/debian_version"); err == nil {
@@ -143,4 +146,34 @@ func TestAgainstPop3(t *testing.T) {
 		}
 		require.Equal(t, want, have, "%s\n%s", format, got)
 	}
+}
+
+// Real servers accept what Snippet writes, behind any of the files of the table, and find in it what was meant.
+func TestSnippetsAgainstDoveconf(t *testing.T) { snippetsAgainst(t, oracle.Here(t)) }
+
+func TestSnippetsAgainstDoveconf24(t *testing.T) { snippetsAgainst(t, oracle.With24(t)) }
+
+func snippetsAgainst(t *testing.T, host *oracle.Host) {
+	version := installedVersion(t, host)
+	v, err := parseRelease(version)
+	require.NoError(t, err)
+	n := 0
+	for _, c := range ruleCases {
+		vn, _ := parseRelease(c.vn)
+		now := conf(t, c.vn, c.now)
+		if vn[0] != v[0] || vn[1] != v[1] || now.Refused() && !strings.Contains(c.want, "R0") {
+			continue
+		}
+		here, there := host.Temp()
+		text := c.now + Compare(conf(t, c.vo, c.old), now, nil).Snippet()
+		require.NoError(t, os.WriteFile(filepath.Join(here, "dovecot.conf"), []byte(text), 0o644))
+		got, err := host.Command("/usr/bin/doveconf", "-f", "protocol=pop3", "-h", "-c", there+"/dovecot.conf", uidlKey).Output()
+		require.NoError(t, err, "%s\n%s", c.name, text)
+		if suggest := Compare(conf(t, c.vo, c.old), now, nil).Suggest; suggest != "" {
+			require.Equal(t, suggest, strings.TrimSuffix(string(got), "\n"), c.name)
+		}
+		n++
+	}
+	require.Greater(t, n, 10)
+	t.Logf("Dovecot %s takes %d snippets", version, n)
 }

@@ -84,7 +84,7 @@ func (c *comparison) md5Rule() {
 	}
 	uses := func(f *Format) bool { return f != nil && (f.Uses("md5") || f.Uses("guid")) }
 	if old != now && c.mail.driver == "mbox" && (uses(c.oldFmt) || uses(c.newFmt)) {
-		c.add("R15", Redownload, "mbox_md5", "mbox_md5", "the header MD5 in the UIDLs is made of other headers", line("mbox_md5", old))
+		c.add("R15", Redownload, "mbox_md5", "mbox_md5", "the header MD5 in the UIDLs is made of other headers", line("mbox_md5", old)).set("mbox_md5", old)
 	}
 }
 
@@ -97,10 +97,24 @@ func (c *comparison) xuidlRules() {
 	const key = "pop3_reuse_xuidl"
 	old, now := c.old.yes(key), c.new.yes(key)
 	if old != now {
-		c.add("R16", Redownload, key, key, "messages with an X-UIDL header are downloaded again", line(key, c.old.Get("pop3", key).Value))
+		was := c.old.Get("pop3", key).Value
+		c.add("R16", Redownload, key, key, "messages with an X-UIDL header are downloaded again", line(key, was)).set(key, was)
 	}
 	if now {
 		c.add("R17", Info, key, key, "empty, folded and repeated X-UIDL headers give broken or equal UIDLs", "look for such headers in the mailboxes")
+	}
+}
+
+// lockRule is S13: since 2.2 the lock of a session keeps out POP3 only, before it kept out all others.
+func (c *comparison) lockRule() {
+	const key = "pop3_lock_session"
+	old, now := c.old.yes(key), c.new.yes(key)
+	switch v22 := (release{2, 2}); {
+	case old != now:
+		was := c.old.Get("pop3", key).Value
+		c.add("S13", Degraded, key, key, "two POP3 sessions of a user get in each other's way, or no longer can", line(key, was)).set(key, was)
+	case old && c.old.v.before(v22) && !c.new.v.before(v22):
+		c.add("S13", Info, key, key, "a POP3 session keeps out other POP3 sessions, and no longer IMAP and delivery", "nothing to do")
 	}
 }
 
@@ -123,10 +137,10 @@ func (c *comparison) saveRules() {
 func (c *comparison) popRules() {
 	const flag, kind = "pop3_deleted_flag", "pop3_delete_type"
 	if old := c.old.Get("pop3", flag).Value; old != "" && old != c.new.Get("pop3", flag).Value {
-		c.add("R25", Loss, flag, flag, "messages that POP3 users deleted long ago appear again", line(flag, old))
+		c.add("R25", Loss, flag, flag, "messages that POP3 users deleted long ago appear again", line(flag, old)).set(flag, old)
 	}
 	if c.new.Get("pop3", kind).Value == "flag" && c.new.Get("pop3", flag).Value == "" {
-		c.add("R26", Blocks, kind, kind, "pop3_delete_type=flag without pop3_deleted_flag is refused", "set pop3_deleted_flag")
+		c.add("R26", Blocks, kind, kind, "pop3_delete_type=flag without pop3_deleted_flag is refused", line(kind, "default")).set(kind, "default")
 	}
 	const dup = "pop3_uidl_duplicates"
 	if !c.old.v.before(v217) || c.new.Get("pop3", dup).Value == "rename" {
@@ -135,18 +149,27 @@ func (c *comparison) popRules() {
 			old = "allow"
 		}
 		if old != now && now != "" {
-			c.add("R27", Info, dup, dup, "differs for messages with equal UIDLs only", line(dup, old))
+			c.add("R27", Info, dup, dup, "differs for messages with equal UIDLs only", line(dup, old)).set(dup, old)
 		}
 	}
 	const seen = "pop3_no_flag_updates"
 	if c.old.yes(seen) != c.new.yes(seen) {
-		c.add("S12", Degraded, seen, seen, "POP3 marks mail as read for webmail users, or no longer does", line(seen, c.old.Get("pop3", seen).Value))
+		was := c.old.Get("pop3", seen).Value
+		c.add("S12", Degraded, seen, seen, "POP3 marks mail as read for webmail users, or no longer does", line(seen, was)).set(seen, was)
 	}
 	const work = "pop3_client_workarounds"
 	for _, w := range strings.Fields(c.old.Get("pop3", work).Value) {
 		if !wordSet(c.new.Get("pop3", work).Value)[w] {
-			c.add("L06", Degraded, work, work, "old Outlook clients hang without "+w, line(work, c.old.Get("pop3", work).Value))
+			was := c.old.Get("pop3", work).Value
+			c.add("L06", Degraded, work, work, "old Outlook clients hang without "+w, line(work, was)).set(work, was)
 			break
 		}
+	}
+	c.lockRule()
+	if before := release.before; before(c.new.v, release{1, 0, 2}) && !before(c.old.v, v11) && c.mail.driver == "maildir" {
+		c.add("R24", Redownload, uidlKey, uidlKey, "the new server cannot read the dovecot-uidlist of the old one and gives all messages new UIDs", "install 1.0.2 or later")
+	}
+	if c.oldMail.driver == "maildir" && c.old.v.before(v2013) != c.new.v.before(v2013) {
+		c.add("R28", Info, uidlKey, uidlKey, "the POP3 order of dovecot-uidlist (O) counts since 2.0.13: only the numbers of messages change", "nothing to do")
 	}
 }

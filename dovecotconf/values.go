@@ -19,7 +19,7 @@ func (l *loader) expandFile(e *entry) {
 	}
 	src, err := l.slurp(l.resolve(dir, name))
 	if err != nil {
-		l.fatal(e.at, fmt.Sprintf("%s: Can't open file %s: %s", e.key, l.shown(dir, name), reason(err)))
+		l.fatal(e.at, fmt.Sprintf("%s: Can't open file %s: %s", e.key, l.absolute(dir, name), reason(err)))
 		return
 	}
 	e.long = string(src)
@@ -32,12 +32,12 @@ func (l *loader) expandFile(e *entry) {
 	}
 }
 
-// shown is a path as Dovecot writes it in a message: 2.3 and later make it absolute.
-func (l *loader) shown(dir, name string) string {
+// absolute is a path as Dovecot writes it in a message: 2.3 and later make it absolute.
+func (l *loader) absolute(dir, name string) string {
 	if path.IsAbs(name) || l.v.before(v21) {
 		return name
 	}
-	return "/" + l.resolve(dir, name)
+	return l.onHost(l.resolve(dir, name))
 }
 
 // expandVariables resolves $name tokens. A setting that names itself gets its value at this line at once; the others

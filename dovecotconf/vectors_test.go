@@ -85,7 +85,7 @@ func compareRun(r recorded, c *Config, version string) string {
 		return fmt.Sprintf("recorded exit %d, ours refused=%v: %v", run.Exit, c.Refused(), c.Problems())
 	}
 	if run.Exit != 0 {
-		return compareError(run.Output, c)
+		return compareError(run.Output, "/tc/", c)
 	}
 	return compareSettings(flattenOutput(c.v, run.Output), flattenConfig(c, slices.Contains(r.Args, "-x")), c)
 }
@@ -93,7 +93,7 @@ func compareRun(r recorded, c *Config, version string) string {
 var errorLine = regexp.MustCompile(`(?m)(?:^doveconf: Fatal: |^Error: )(?:Error in configuration file (\S+?)(?: line (\d+))?: )?(.*)$`)
 
 // compareError wants the recorded message among ours, at the recorded line.
-func compareError(output string, c *Config) string {
+func compareError(output, dir string, c *Config) string {
 	if strings.Contains(output, "Panic: ") {
 		return ""
 	}
@@ -101,9 +101,10 @@ func compareError(output string, c *Config) string {
 	if m == nil || m[3] == "Errors in configuration" {
 		m = regexp.MustCompile(`(?m)(?:)(x)?(y)?(?:doveconf: Error: )(.*)$`).FindStringSubmatch(output)
 	}
-	want := strings.ReplaceAll(m[3], "/tc/", "tc/")
+	short := strings.NewReplacer(dir, "", strings.TrimPrefix(dir, "/"), "")
+	want := short.Replace(m[3])
 	for _, p := range c.Problems() {
-		got := strings.ReplaceAll(strings.SplitN(p.Message, "\n", 2)[0], "/tc/", "tc/")
+		got := short.Replace(strings.SplitN(p.Message, "\n", 2)[0])
 		if p.Fatal && got == want && (m[2] == "" || strings.HasSuffix(p.At, ":"+m[2])) {
 			return ""
 		}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/mailmove/mailmove/dovecotconf"
 	"github.com/mailmove/mailmove/internal/cli"
@@ -16,6 +17,8 @@ OLD, NEW and CONF: a dovecot.conf, the root of a host's file tree, or a saved du
 1: clients cannot log in, download everything again, or lose sight of mail. -print shows the settings in force; exit code
 2: that version of Dovecot would refuse the file.
 
+-snippet writes the file to put into conf.d of the new server; the report ends with it, too.
+
 example: uidldiff -old-mail /mnt/old/var/mail -new-mail /var/mail /mnt/old /`
 
 func main() { cli.Main("uidldiff", usage, run) }
@@ -26,6 +29,7 @@ func run(ctx context.Context, c *cli.Call) error {
 	c.Flags.StringVar(&new.Version, "new-version", "", "`version` of the new Dovecot")
 	oldMail := c.Flags.String("old-mail", "", "mailbox, Maildir, or a `directory` of them, on the old host")
 	newMail := c.Flags.String("new-mail", "", "the same on the new host")
+	snippet := c.Flags.Bool("snippet", false, "write only the file for the new server that keeps what clients depend on")
 	show := c.Flags.Bool("print", false, "show one configuration")
 	protocol := c.Flags.String("protocol", "", "with -print: the settings for this `protocol`, such as pop3")
 	expand := c.Flags.Bool("expand", false, "with -print: read <files and resolve $variables, as doveconf -x")
@@ -58,7 +62,9 @@ func run(ctx context.Context, c *cli.Call) error {
 		}
 		report.Include(mail)
 	}
-	if err := c.Report(report, report); err != nil {
+	if *snippet {
+		fmt.Fprint(c.Stdout, report.Snippet())
+	} else if err := c.Report(report, report); err != nil {
 		return err
 	}
 	switch report.Worst() {
