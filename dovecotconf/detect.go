@@ -48,8 +48,11 @@ func (l *loader) detect(src []byte) error {
 		v, err = parseRelease("2.3")
 	}
 	l.v, l.Version = v, found
-	if l.Distro = l.opt.Distro; l.Distro == "" {
+	switch l.opt.Distro {
+	case "":
 		l.Distro = l.detectDistro(text)
+	case "debian", "redhat":
+		l.Distro = l.opt.Distro
 	}
 	return err
 }

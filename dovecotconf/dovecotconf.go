@@ -12,7 +12,10 @@
 //	now, err := dovecotconf.Load(os.DirFS("/"), "etc/dovecot/dovecot.conf", nil)
 //	...
 //	report := dovecotconf.Compare(old, now, nil)
-//	fmt.Println(report)
+//	fmt.Println(report)           // what clients will notice, with the line that decides it
+//	fmt.Print(report.Snippet())   // conf.d/99-mailmove.conf for the new server
+//
+// A Prediction adds what the mailboxes themselves tell: for each how many messages keep their UIDL, and which do not.
 package dovecotconf
 
 import (
@@ -122,6 +125,7 @@ type loader struct {
 	first  bool           // 2.4: a statement has been seen
 	brace  position       // the last { or }
 
+	looked   int                 // names that patterns were held against
 	grown    int                 // bytes that variables have expanded to
 	filtered map[string]position // settings that a filter has set, and where first
 }

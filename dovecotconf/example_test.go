@@ -61,3 +61,23 @@ func ExampleCompare() {
 	// false %{uidvalidity | hex(8)}%{uid | hex(8)}
 	// R01 redownload pop3_uidl_format old.conf:3 default
 }
+
+func ExampleReport_Snippet() {
+	files := fstest.MapFS{
+		"old.conf": {Data: []byte("protocols = imap pop3\nmail_location = mbox:~/mail:INBOX=/var/mail/%u\npop3_uidl_format = %08Xv%08Xu\n")},
+		"new.conf": {Data: []byte("dovecot_config_version = 2.4.1\ndovecot_storage_version = 2.4.1\nprotocols = imap pop3\n" +
+			"mail_driver = mbox\nmail_path = ~/mail\nmail_inbox_path = /var/mail/%{user}\nmail_privileged_group = mail\nfirst_valid_uid = 1000\n")},
+	}
+	old, _ := dovecotconf.Load(files, "old.conf", &dovecotconf.Options{Version: "2.3.21"})
+	now, _ := dovecotconf.Load(files, "new.conf", nil)
+	fmt.Print(dovecotconf.Compare(old, now, nil).Snippet())
+	// Output:
+	// # What mail clients depend on, from Dovecot 2.3.21 to 2.4.1. Goes behind all other files: conf.d/99-mailmove.conf.
+	// # Then: doveconf -n >/dev/null && doveadm reload
+	//
+	// # POP3 clients know mail by this; with another value they fetch all of it again. Old: old.conf:3
+	// pop3_uidl_format = %{uidvalidity | hex(8)}%{uid | hex(8)}
+	//
+	// # S08 blocks: users with a uid from 500 to 999 cannot log in. Old: default
+	// first_valid_uid = 500
+}

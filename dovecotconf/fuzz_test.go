@@ -2,6 +2,7 @@ package dovecotconf
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -77,16 +78,71 @@ func FuzzLoad(f *testing.F) {
 	})
 }
 
+// FuzzIncludes makes files that include each other at will: cycles, missing ones, patterns, a device. Each byte of shape
+// is a line of one of eight files.
+func FuzzIncludes(f *testing.F) {
+	f.Add([]byte{0, 1, 2, 3, 4, 5, 6, 7}, uint8(0))
+	f.Add([]byte("!include me, and me again"), uint8(3))
+	f.Add([]byte{8, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 255, 9, 17, 25}, uint8(1))
+	f.Fuzz(func(t *testing.T, shape []byte, how uint8) {
+		texts := make([]strings.Builder, 8)
+		targets := []string{"0.conf", "1.conf", "2.conf", "[3-5].conf", "{6,7,0}.conf", "*.conf", "gone.conf", "dev.conf"}
+		for i, b := range shape[:min(len(shape), 256)] {
+			word := []string{"!include ", "!include_try ", "mail_plugins = $mail_plugins a #", "protocol pop3 {\n#"}[b>>6]
+			fmt.Fprintf(&texts[(i+int(how))%8], "%s%s\n", word, targets[b>>3&7])
+		}
+		files := fstest.MapFS{}
+		for i := range texts {
+			files[fmt.Sprintf("%d.conf", i)] = &fstest.MapFile{Data: []byte(texts[i].String())}
+		}
+		for _, v := range []string{"1.2", "2.0.9", "2.3.19", "2.4.1"} {
+			c, err := Load(deviceFS{files}, "0.conf", &Options{Version: v, MaxFiles: 50})
+			require.NoError(t, err)
+			require.LessOrEqual(t, len(c.Files), 50)
+			for _, file := range c.Files {
+				require.Equal(t, texts[file.Name[0]-'0'].String(), string(file.Bytes()))
+			}
+		}
+	})
+}
+
+// The work is linear: four times the lines take no more than five times the memory in all.
+func TestLinear(t *testing.T) {
+	for name, unit := range units {
+		for _, v := range []string{"1.2", "2.3.19", "2.4.5"} {
+			allocated := func(n int) uint64 {
+				src := []byte(strings.Repeat(unit, n))
+				var before, after runtime.MemStats
+				runtime.ReadMemStats(&before)
+				c, err := Load(fstest.MapFS{"c": {Data: src}}, "c", &Options{Version: v})
+				require.NoError(t, err)
+				c.Effective("pop3")
+				runtime.ReadMemStats(&after)
+				return after.TotalAlloc - before.TotalAlloc
+			}
+			allocated(100) // what is made once
+			one, four := allocated(2000), allocated(8000)
+			require.LessOrEqual(t, four, 5*one, "%s %s: %d and %d bytes", name, v, one, four)
+		}
+	}
+}
+
+// units are repeated to make a long file.
+var units = map[string]string{
+	"blocks":       "protocol pop3 {\n mail_debug = yes\n",
+	"settings":     "mail_debug = yes\nprotocol pop3 {\n mail_debug = no\n}\n",
+	"continuation": "login_greeting = a \\\n",
+	"unknown":      "foo {\n bar\n}\n}\n",
+	"variables":    "mail_plugins = $mail_plugins a\n",
+	"list":         "mail_plugins {\n a = yes\n}\n",
+	"quotes":       "login_greeting = 'a\\'\" \"b # c\n",
+	"passdbs":      "passdb {\n driver = pam\n}\n",
+	"heredoc":      "login_greeting = <<END\na\nEND\n",
+}
+
 // The time of one line must not depend on the number of lines.
 func BenchmarkLoad(b *testing.B) {
-	for name, unit := range map[string]string{
-		"blocks":       "protocol pop3 {\n mail_debug = yes\n",
-		"settings":     "mail_debug = yes\nprotocol pop3 {\n mail_debug = no\n}\n",
-		"continuation": "login_greeting = a \\\n",
-		"unknown":      "foo {\n bar\n}\n}\n",
-		"variables":    "mail_plugins = $mail_plugins a\n",
-		"list":         "mail_plugins {\n a = yes\n}\n",
-	} {
+	for name, unit := range units {
 		for _, n := range []int{1000, 16000} {
 			src := []byte(strings.Repeat(unit, n))
 			for _, v := range []string{"1.2", "2.3.19", "2.4.5"} {

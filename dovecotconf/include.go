@@ -22,6 +22,9 @@ func (l *loader) resolve(dir, p string) string {
 	return strings.TrimPrefix(path.Clean("/"+p), "/")
 }
 
+// maxLooked bounds the names that all patterns of a configuration are held against: "*/*/*/*" would read the whole disk.
+const maxLooked = 1 << 20
+
 // onHost is the path that a file has on its host.
 func (l *loader) onHost(name string) string {
 	if rest, ok := strings.CutPrefix(name, strings.TrimSuffix(path.Dir(l.main), ".")); ok && l.opt.Path != "" {
@@ -38,9 +41,16 @@ func (l *loader) include(s Statement, file string) {
 		l.includeOne(l.resolve(l.opt.Dir, s.Value), s.Value, at, try)
 		return
 	}
+	if l.looked > maxLooked {
+		return // said already
+	}
 	names, full := l.glob(l.resolve(path.Dir(file), s.Value))
-	if full {
+	switch {
+	case full:
 		l.fatal(at, fmt.Sprintf("more than %d included files", l.opt.MaxFiles))
+	case l.looked > maxLooked:
+		l.fatal(at, fmt.Sprintf("patterns match against more than %d names", maxLooked))
+		return
 	}
 	if len(names) == 0 && !try {
 		l.fatal(at, "No matches")
@@ -170,6 +180,9 @@ func braceAt(p string) (open, end int, cuts []int) {
 
 func (l *loader) globOne(dir string, segments []string) []string {
 	name := path.Join(dir, segments[0])
+	if l.looked++; l.looked > maxLooked {
+		return nil
+	}
 	if !strings.ContainsAny(segments[0], "*?[") {
 		if len(segments) > 1 {
 			return l.globOne(name, segments[1:])
@@ -186,6 +199,7 @@ func (l *loader) globOne(dir string, segments []string) []string {
 	if err != nil {
 		return nil
 	}
+	l.looked += len(entries)
 	var out []string
 	pattern := strings.ReplaceAll(segments[0], "[!", "[^")
 	for _, e := range entries {

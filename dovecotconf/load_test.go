@@ -88,6 +88,33 @@ func TestBounds(t *testing.T) {
 	require.True(t, c.Refused())
 }
 
+// 10,000 files are read, one more is refused; patterns are not held against the whole disk.
+func TestManyFiles(t *testing.T) {
+	files := tree("etc/dovecot/dovecot.conf", "!include many/*.conf\n")
+	for i := range 9999 {
+		files[fmt.Sprintf("etc/dovecot/many/%05d.conf", i)] = &fstest.MapFile{Data: []byte(fmt.Sprintf("login_greeting = %d\n", i))}
+	}
+	c := load(t, files, &Options{Version: "2.3.19"})
+	require.Empty(t, messages(c))
+	require.Len(t, c.Files, 10000)
+	require.Equal(t, Value{"9998", "etc/dovecot/many/09998.conf:1"}, c.Get("pop3", "login_greeting"))
+	files["etc/dovecot/many/x.conf"] = files["etc/dovecot/many/00000.conf"]
+	require.Equal(t, []string{"etc/dovecot/dovecot.conf:1: more than 10000 included files"}, messages(load(t, files, &Options{Version: "2.3.19"})))
+
+	files["etc/dovecot/dovecot.conf"] = &fstest.MapFile{Data: []byte(strings.Repeat("!include_try many/*.no\n", 300))}
+	c = load(t, files, &Options{Version: "2.3.19"})
+	require.Equal(t, []string{"etc/dovecot/dovecot.conf:105: patterns match against more than 1048576 names"}, messages(c))
+
+	// each file includes the next one twice
+	files = tree("etc/dovecot/dovecot.conf", "!include 0.conf\n")
+	for i := range 90 {
+		files[fmt.Sprintf("etc/dovecot/%d.conf", i)] = &fstest.MapFile{Data: []byte(fmt.Sprintf("!include %d.conf\n!include %d.conf\n", i+1, i+1))}
+	}
+	files["etc/dovecot/90.conf"] = &fstest.MapFile{Data: []byte("mail_debug = yes\n")}
+	c = load(t, files, &Options{Version: "2.3.19"})
+	require.Contains(t, messages(c)[0], "more than 10000 included files")
+}
+
 func TestDevicesAreNotOpened(t *testing.T) {
 	dir := t.TempDir()
 	root, err := os.OpenRoot(dir)

@@ -152,7 +152,7 @@ func pairs(before, after Mail) []int {
 
 // String is one line, and one more for each of the first differences and for each reason of unpredictable messages.
 func (b *Mailbox) String() string {
-	out := fmt.Sprintf("%s: %d checked, %d same, %d changed, %d unpredictable\n", show1(b.Name), b.Checked, b.Same, b.Changed, b.Unpredictable)
+	out := fmt.Sprintf("%s: %d checked, %d same, %d changed, %d unpredictable\n", printable(b.Name), b.Checked, b.Same, b.Changed, b.Unpredictable)
 	for _, d := range b.Differences {
 		out += fmt.Sprintf("    UID %d: %q becomes %q\n", d.UID, d.Old, d.New)
 	}
@@ -167,8 +167,8 @@ func (b *Mailbox) String() string {
 	return out
 }
 
-// show1 quotes a name that does not fit on a line.
-func show1(name string) string {
+// printable quotes a name that does not fit on a line.
+func printable(name string) string {
 	if q := strconv.Quote(name); q != `"`+name+`"` {
 		return q
 	}

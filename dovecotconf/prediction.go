@@ -172,7 +172,7 @@ func some(names []string) string {
 	n := min(len(names), 3)
 	shown := make([]string, n)
 	for i := range shown {
-		shown[i] = show1(names[i])
+		shown[i] = printable(names[i])
 	}
 	out := strings.Join(shown, ", ")
 	if more := len(names) - n; more > 0 {

@@ -35,7 +35,7 @@ func (r *Report) Snippet() string {
 	out.WriteString("# Then: doveconf -n >/dev/null && doveadm reload\n")
 	said := map[string]bool{}
 	if r.Suggest != "" {
-		out.WriteString("\n# POP3 clients know mail by this; with another value they fetch all of it again. Old: " + r.Old.At + "\n")
+		out.WriteString("\n# POP3 clients know mail by this; with another value they fetch all of it again. Old: " + oneLine(r.Old.At) + "\n")
 		r.write(&out, setting{key: uidlKey, value: r.Suggest}, said)
 	}
 	for i := range r.Findings {
@@ -43,7 +43,7 @@ func (r *Report) Snippet() string {
 		if len(f.settings) == 0 || f.all(said) {
 			continue
 		}
-		fmt.Fprintf(&out, "\n# %s %s: %s. Old: %s\n", f.Rule, f.Severity, oneLine(f.Effect), f.OldAt)
+		fmt.Fprintf(&out, "\n# %s %s: %s. Old: %s\n", f.Rule, f.Severity, oneLine(f.Effect), oneLine(f.OldAt))
 		for _, s := range f.settings {
 			r.write(&out, s, said)
 		}
@@ -78,6 +78,10 @@ func (r *Report) write(out *strings.Builder, s setting, said map[string]bool) {
 		return
 	}
 	said[s.section+"/"+s.key] = true
+	if strings.ContainsAny(s.value, "\n\r\x00") {
+		fmt.Fprintf(out, "# %s has a value of several lines: carry it over by hand\n", s.key)
+		return
+	}
 	text := line(s.key, s.value)
 	if s.maybe {
 		text = "#" + text

@@ -52,31 +52,34 @@ func (h *host) below(box string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(box, h.name), "/")
 }
 
-// predict compares all mailboxes of the old server with those of the new one.
-func predict(ctx context.Context, c *cli.Call, old, new *dovecotconf.Config, oldPath, newPath string) (*dovecotconf.Prediction, error) {
-	p, err := dovecotconf.NewPrediction(old, new)
-	if err != nil {
-		return nil, err
-	}
+// predict compares all mailboxes of the old server with those of the new one. Where POP3 does not work on one of them
+// there is nothing to compare; the report says why.
+func predict(ctx context.Context, c *cli.Call, report *dovecotconf.Report, old, new *dovecotconf.Config, oldPath, newPath string) error {
 	a, err := open(oldPath, old)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer a.root.Close()
 	b, err := open(newPath, new)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer b.root.Close()
+	p, err := dovecotconf.NewPrediction(old, new)
+	if err != nil {
+		c.Warn("mailboxes are not compared: %v", err)
+		return nil
+	}
 	for box, err := range tree.Mailboxes(a.root, a.name) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if err := compare(ctx, c, p, a, b, box); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return p, nil
+	report.Include(p)
+	return nil
 }
 
 // compare adds one mailbox. One that cannot be read is a warning, and on the new server its messages are none.

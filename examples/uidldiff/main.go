@@ -56,11 +56,9 @@ func run(ctx context.Context, c *cli.Call) error {
 	}
 	report := dovecotconf.Compare(a, b, nil)
 	if *oldMail != "" {
-		mail, err := predict(ctx, c, a, b, *oldMail, *newMail)
-		if err != nil {
+		if err := predict(ctx, c, report, a, b, *oldMail, *newMail); err != nil {
 			return err
 		}
-		report.Include(mail)
 	}
 	if *snippet {
 		fmt.Fprint(c.Stdout, report.Snippet())
