@@ -125,6 +125,7 @@ type loader struct {
 	first  bool           // 2.4: a statement has been seen
 	brace  position       // the last { or }
 
+	full     bool                // no more files are included, and it has been said
 	looked   int                 // names that patterns were held against
 	grown    int                 // bytes that variables have expanded to
 	filtered map[string]position // settings that a filter has set, and where first

@@ -37,18 +37,19 @@ func (l *loader) onHost(name string) string {
 func (l *loader) include(s Statement, file string) {
 	at := l.at(file, s.Line)
 	try := s.Kind == IncludeTry
+	if l.full {
+		return // said already
+	}
 	if l.v.before(v20) {
 		l.includeOne(l.resolve(l.opt.Dir, s.Value), s.Value, at, try)
 		return
-	}
-	if l.looked > maxLooked {
-		return // said already
 	}
 	names, full := l.glob(l.resolve(path.Dir(file), s.Value))
 	switch {
 	case full:
 		l.fatal(at, fmt.Sprintf("more than %d included files", l.opt.MaxFiles))
 	case l.looked > maxLooked:
+		l.full = true
 		l.fatal(at, fmt.Sprintf("patterns match against more than %d names", maxLooked))
 		return
 	}
@@ -56,8 +57,12 @@ func (l *loader) include(s Statement, file string) {
 		l.fatal(at, "No matches")
 	}
 	for _, n := range names {
+		if l.full {
+			return
+		}
 		l.includeOne(n, l.onHost(n), at, try)
 	}
+	l.full = l.full || full
 }
 
 func (l *loader) includeOne(name, shown string, at position, try bool) {
@@ -70,6 +75,7 @@ func (l *loader) includeOne(name, shown string, at position, try bool) {
 	switch {
 	case err == nil || try && errors.Is(err, fs.ErrNotExist) || try && errors.Is(err, fs.ErrPermission):
 	case errors.As(err, &limit):
+		l.full = len(l.Files) >= l.opt.MaxFiles
 		l.fatal(at, limit.Error())
 	default:
 		l.fatal(at, fmt.Sprintf("Couldn't open include file %s: %s", shown, reason(err)))

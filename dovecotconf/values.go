@@ -69,13 +69,14 @@ func (l *loader) expandVariables(e *entry) {
 		}
 	}
 	e.value, e.long = strings.Join(short, " "), strings.Join(long, " ")
-	if l.grown += len(e.value) + len(e.long); len(e.long) > maxValue || l.grown > l.opt.MaxBytes {
+	if l.grown += len(e.value) + len(e.long); len(e.long) > maxValue || l.grown > 1<<20+16*(l.opt.MaxBytes-l.left) {
 		e.value, e.long = "", ""
 		l.fatal(e.at, e.key+": the variables in it expand to too much text")
 	}
 }
 
-// maxValue bounds a value made of variables, which can double with every line.
+// maxValue bounds a value made of variables, which can double with every line. All of them together may be 16 times as
+// long as the files, and a megabyte: a value that grows with each line would take the square of their number.
 const maxValue = 64 << 10
 
 func (l *loader) variable(e *entry, name string) (string, bool) {
