@@ -23,7 +23,8 @@ type Mail struct {
 	// UID. Header MD5s do when an mbox became a Maildir.
 	Keys     []string
 	Maildir  bool
-	BadSizes int // Maildir: files whose size is not the ,S= of their name
+	Numbered bool // mbox without UIDVALIDITY: a server has marked messages nevertheless, so clients know UIDs of them
+	BadSizes int  // Maildir: files whose size is not the ,S= of their name
 }
 
 // Difference is a message whose UIDL changes.

@@ -20,7 +20,8 @@ type Prediction struct {
 	renamed              int // Maildir files under another name
 	badSizes             int
 	unlisted             []string // Maildirs that lost their dovecot-uidlist
-	unnumbered           []string // mboxes without X-IMAPbase
+	unnumbered           []string // mboxes without X-IMAPbase that clients know
+	unopened             []string // mboxes that no server has marked
 	converted            []string // mboxes that became Maildirs with other UIDs
 }
 
@@ -88,7 +89,11 @@ func (p *Prediction) duplicates(ms []Message) {
 // numbers looks for R14, R20, R21 and R23 at what became of UIDVALIDITY, UIDs and file names.
 func (p *Prediction) numbers(name string, before, after Mail, pair []int) {
 	if len(before.Messages) > 0 && !before.Maildir && before.Messages[0].UIDValidity == 0 {
-		p.unnumbered = append(p.unnumbered, name)
+		if before.Numbered {
+			p.unnumbered = append(p.unnumbered, name)
+		} else {
+			p.unopened = append(p.unopened, name)
+		}
 	}
 	lost := false
 	for i, j := range pair {
@@ -157,7 +162,10 @@ func (p *Prediction) mailFindings(r *Report) {
 		add("R20", changes, uidlKey, "messages have other UIDs: dovecot-uidlist was not carried in "+some(p.unlisted), "stop Dovecot, copy the dovecot-uidlist of each of these Maildirs, and delete the dovecot.index* files there")
 	}
 	if len(p.unnumbered) > 0 {
-		add("R21", changes, uidlKey, "no X-IMAPbase in the first message, so UIDs begin anew, or (R22) only the old index knows them: "+some(p.unnumbered), "open these mailboxes once for writing with the old Dovecot, so that it writes the UIDs, or carry its index files")
+		add("R21", changes, uidlKey, "no X-IMAPbase in the first message, so UIDs begin anew: "+some(p.unnumbered), "open these mailboxes once for writing with the old Dovecot, so that it writes the UIDs, or carry its index files")
+	}
+	if len(p.unopened) > 0 {
+		add("R22", Info, uidlKey, "no server has written to these mailboxes, so no client knows their mail, unless the server could only read them and its index alone has the UIDs: "+some(p.unopened), "if users read mail there, carry the index files")
 	}
 	if len(p.converted) > 0 {
 		add("R23", changes, uidlKey, "messages have other UIDs: the conversion to Maildir dropped them in "+some(p.converted), "convert with doveadm sync or doveadm backup, which keep UIDs, UIDVALIDITY and GUIDs")

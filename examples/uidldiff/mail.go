@@ -147,10 +147,36 @@ func (h *host) read(ctx context.Context, name, md5 string) (mail dovecotconf.Mai
 		}
 		mail.Messages = append(mail.Messages, dovecotconf.Message(e.Identity))
 	}
-	if mail.Maildir {
+	switch {
+	case mail.Maildir:
 		err = h.files(ctx, name, &mail)
+	case len(mail.Messages) > 0 && mail.Messages[0].UIDValidity == 0:
+		mail.Numbered, err = h.marked(ctx, name)
 	}
 	return mail, err
+}
+
+// marked tells whether a server has written X-UID or Status into a message of an mbox.
+func (h *host) marked(ctx context.Context, name string) (bool, error) {
+	f, err := h.root.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return false, err
+	}
+	_, err = mbox.Scan(ctx, f, info.Size(), &mbox.Options{Skip: true}, func(m mbox.Message) error {
+		if m.XUID != mbox.XUIDMissing || m.Flags != 0 {
+			return errFirst
+		}
+		return nil
+	})
+	if errors.Is(err, errFirst) {
+		return true, nil
+	}
+	return false, err
 }
 
 // pairByHeader finds counterparts by the header MD5 where nothing else is common: an mbox that became a Maildir by other
