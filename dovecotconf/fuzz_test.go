@@ -121,7 +121,7 @@ func TestLinear(t *testing.T) {
 				return after.TotalAlloc - before.TotalAlloc
 			}
 			allocated(100) // what is made once
-			one, four := allocated(1000), allocated(4000)
+			one, four := allocated(300), allocated(1200)
 			require.LessOrEqual(t, four, 7*one, "%s %s: %d and %d bytes", name, v, one, four)
 		}
 	}
