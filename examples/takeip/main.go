@@ -1,5 +1,6 @@
 // Command takeip plans and writes what lets a new host take over the address of an old one: its interface file and its
-// hosts file, and the commands that a person runs then.
+// hosts file, and the commands that a person runs then. It also asks the network whether an address is free, and tells it
+// where the address is now.
 package main
 
 import (
@@ -12,9 +13,11 @@ import (
 
 const usage = `usage: takeip -old DIR -new DIR -iface NAME [flags]
        takeip -new DIR -restore BACKUP
+       takeip -probe IP -iface NAME -control IP
+       takeip -announce IP -iface NAME [-repeat]
 
 DIR is the root of a host's file tree; / is this host. The plan is printed, and with -apply its files are written; no
-network is restarted. Exit code 1: something stands against it, and nothing was written.
+network is restarted. Exit code 1: something stands against it, and nothing was written; or the address is not free.
 
 example: takeip -old /mnt/old -new / -iface eth0 -apply`
 
@@ -28,10 +31,14 @@ func run(ctx context.Context, c *cli.Call) error {
 	c.Flags.StringVar(&opt.Iface, "iface", "", "`interface` of the new host")
 	c.Flags.StringVar(&opt.OldIface, "old-iface", "", "`interface` of the old host (default: the same)")
 	c.Flags.BoolVar(&opt.KeepTemporary, "keep-temporary", false, "the new host keeps its present address beside")
+	n := newWire(c.Flags, &opt.Iface)
 	restore := c.Flags.String("restore", "", "put back the files of a `backup` that -apply made")
 	apply := c.Flags.Bool("apply", false, "write the files")
 	if err := c.Parse(0, 0); err != nil {
 		return err
+	}
+	if n.probe != "" || n.announce != "" {
+		return n.run(ctx, c)
 	}
 	if *restore != "" {
 		if *newRoot == "" {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"os/exec"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -13,5 +14,13 @@ func TestMain(m *testing.M) {
 }
 
 func TestScripts(t *testing.T) {
-	testscript.Run(t, scripts.Params("testdata"))
+	p := scripts.Params("testdata")
+	known := p.Condition
+	p.Condition = func(cond string) (bool, error) {
+		if cond == "netns" {
+			return exec.Command("unshare", "-Urn", "true").Run() == nil, nil
+		}
+		return known(cond)
+	}
+	testscript.Run(t, p)
 }
