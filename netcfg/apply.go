@@ -65,7 +65,7 @@ func (p *Plan) Apply(ctx context.Context, root string) (*Receipt, error) {
 	}
 	var changes []atomicfile.Change
 	for _, f := range p.Files {
-		changes = append(changes, atomicfile.Change{Name: f.Path, Before: f.Before, After: f.After, Mode: 0o644, UID: -1, GID: -1, InPlace: f.Path == hostsPath})
+		changes = append(changes, atomicfile.Change{Name: f.Path, Before: f.Before, After: f.After, Mode: freshMode(f.Path), UID: -1, GID: -1, InPlace: f.Path == hostsPath})
 	}
 	written, err := atomicfile.Apply(ctx, r, changes)
 	if err != nil && len(written) == 0 {
@@ -73,6 +73,14 @@ func (p *Plan) Apply(ctx context.Context, root string) (*Receipt, error) {
 	}
 	done.Backup, done.Written = backup, written
 	return done, err
+}
+
+// freshMode is that of a file which did not exist: netplan and NetworkManager want theirs unreadable to others.
+func freshMode(path string) fs.FileMode {
+	if strings.HasPrefix(path, netplanDir) || strings.HasPrefix(path, keyfileDir) {
+		return 0o600
+	}
+	return 0o644
 }
 
 // manifest describes all files of the plan, none when nothing has to be written.

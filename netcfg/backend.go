@@ -11,7 +11,9 @@ import (
 // Backend is the kind of file that configures an interface.
 type Backend string
 
-// Auto looks at the new host. A take-over can write BackendIfcfg and BackendKeyfile; the others are recognised and refused with advice.
+// Auto looks at the new host. A take-over edits the file of BackendIfcfg and BackendKeyfile, and writes the interface's stanza
+// of BackendInterfaces and its definition of BackendNetplan anew; BackendNetworkd and BackendWicked are recognised and refused
+// with advice.
 const (
 	Auto              Backend = ""
 	BackendIfcfg      Backend = "ifcfg"
@@ -31,14 +33,11 @@ func (h *Host) backends(iface string) []Backend {
 	if len(h.keyfiles(iface)) > 0 {
 		out = append(out, BackendKeyfile)
 	}
-	if len(h.paths("etc/netplan/")) > 0 {
+	if defs, _ := h.netplan(iface); len(defs) > 0 {
 		out = append(out, BackendNetplan)
 	}
-	for _, p := range h.paths("etc/network/interfaces") {
-		if mentions(h.Files[p], "iface", iface) {
-			out = append(out, BackendInterfaces)
-			break
-		}
+	if h.interfacesHave(iface) {
+		out = append(out, BackendInterfaces)
 	}
 	for _, p := range h.paths("etc/systemd/network/") {
 		if mentions(h.Files[p], "Name="+iface) {
@@ -103,13 +102,21 @@ func (h *Host) choose(iface string, want Backend) (Backend, []Finding) {
 	if want == Auto && len(have) > 0 {
 		b = have[0]
 	}
-	if b == BackendIfcfg || b == BackendKeyfile {
-		if slices.Contains(have, b) {
+	if slices.Contains(readable, b) {
+		if slices.Contains(have, b) || freshPath(b, iface) != "" {
 			return b, found
 		}
 		return b, append(found, Finding{"BACKEND-FILE", Fail, fmt.Sprintf("the new host has no %s file for %s%s", b, iface, h.instead(have)), "make one with the new host's own address, then plan again"})
 	}
 	if b == Auto {
+		_, unread := h.netplan(iface)
+		files, _ := h.interfaces()
+		for _, f := range files {
+			for _, e := range f.errs {
+				unread = append(unread, Finding{"OPAQUE", Fail, e.Error(), "correct the line"})
+			}
+		}
+		found = append(found, unread...)
 		return b, append(found, Finding{"BACKEND", Fail, fmt.Sprintf("no file of the new host configures %s%s", iface, h.instead(nil)), "configure its own address first, and check the interface's name with `ip link`"})
 	}
 	return b, append(found, Finding{"BACKEND", Fail, fmt.Sprintf("%s on the new host is configured by %s, which is not written here; an ifcfg file would be read by nobody", iface, backendWords[b]), backendAdvice[b]})
@@ -132,11 +139,36 @@ func (h *Host) instead(have []Backend) string {
 	return "; there are ifcfg files for " + strings.Join(names, ", ")
 }
 
-var backendWords = map[Backend]string{BackendInterfaces: "etc/network/interfaces", BackendNetplan: "netplan", BackendNetworkd: "systemd-networkd", BackendWicked: "wicked"}
+// readable are the kinds of files that are read and written, most telling first.
+var readable = []Backend{BackendIfcfg, BackendKeyfile, BackendNetplan, BackendInterfaces}
+
+// settings reads what a host's files of one kind say of an interface.
+func (h *Host) settings(b Backend, iface string) (settings, []Finding) {
+	switch b {
+	case BackendKeyfile:
+		return h.keyfileSettings(iface)
+	case BackendNetplan:
+		return h.netplanSettings(iface)
+	case BackendInterfaces:
+		return h.interfacesSettings(iface)
+	}
+	return h.ifcfgSettings(iface)
+}
+
+// freshPath is the file that a take-over makes where none configures the interface yet, "" for kinds that are only edited.
+func freshPath(b Backend, iface string) string {
+	switch b {
+	case BackendNetplan:
+		return netplanDir + "90-" + iface + ".yaml"
+	case BackendInterfaces:
+		return interfacesPath
+	}
+	return ""
+}
+
+var backendWords = map[Backend]string{BackendNetworkd: "systemd-networkd", BackendWicked: "wicked"}
 
 var backendAdvice = map[Backend]string{
-	BackendInterfaces: "edit the interface's stanza by hand: address, gateway, dns-nameservers; then ifdown and ifup in one detached command",
-	BackendNetplan:    "edit etc/netplan by hand: addresses, routes, nameservers; then `netplan try`",
-	BackendNetworkd:   "edit the .network file by hand: Address=, Gateway=, DNS=; then `networkctl reload`",
-	BackendWicked:     "edit etc/sysconfig/network/ifcfg by hand: IPADDR, and ifroute for the gateway; then `wicked ifreload`",
+	BackendNetworkd: "edit the .network file by hand: Address=, Gateway=, DNS=; then `networkctl reload`",
+	BackendWicked:   "edit etc/sysconfig/network/ifcfg by hand: IPADDR, and ifroute for the gateway; then `wicked ifreload`",
 }

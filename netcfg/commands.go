@@ -16,8 +16,17 @@ func (t *takeover) commands() {
 	}
 	// ifup has to run whatever ifdown says of an interface that was not up
 	up := fmt.Sprintf("ifdown %s; ifup %s", iface, iface)
-	if t.plan.Backend == BackendKeyfile || t.new.nmReads(ParseIfcfg(t.to.path, t.new.Files[t.to.path])) {
+	switch t.plan.Backend {
+	case BackendKeyfile:
 		up = t.activate()
+	case BackendInterfaces: // whose ifdown stumbles over the new address, which is not there yet
+		up = fmt.Sprintf("ifdown --ignore-errors %s; ifup %s", iface, iface)
+	case BackendNetplan:
+		up = "netplan generate && netplan apply"
+	case BackendIfcfg:
+		if t.new.nmReads(ParseIfcfg(t.to.path, t.new.Files[t.to.path])) {
+			up = t.activate()
+		}
 	}
 	add("nohup sh -c '%s' >/dev/null 2>&1 </dev/null &", up)
 	if t.from.gateway.IsValid() {

@@ -76,7 +76,7 @@ func ReadHost(root string) (*Host, error) {
 	return h, nil
 }
 
-// list gives the entries of one directory that match, without backups. A directory that is not there has none.
+// list gives the entries of one directory that match, without backups, of which only ifupdown knows nothing. A directory that is not there has none.
 func list(r *os.Root, pattern string) ([]string, error) {
 	dir, err := r.Open(path.Dir(pattern))
 	if err != nil {
@@ -99,7 +99,7 @@ func list(r *os.Root, pattern string) ([]string, error) {
 		if err != nil {
 			return nil, err
 		}
-		if ok && !slices.ContainsFunc(backupSuffixes, func(s string) bool { return strings.HasSuffix(e.Name(), s) }) {
+		if ok && (strings.HasPrefix(pattern, interfacesPath) || !slices.ContainsFunc(backupSuffixes, func(s string) bool { return strings.HasSuffix(e.Name(), s) })) {
 			out = append(out, path.Join(path.Dir(pattern), e.Name()))
 		}
 	}

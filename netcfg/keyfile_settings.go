@@ -91,6 +91,10 @@ func (h *Host) keyfileSettings(iface string) (settings, []Finding) {
 			}
 		}
 	}
+	found = append(found, s.readRoutes(f, iface)...)
+	if m := f.Get("ipv4", "route-metric"); number(m) {
+		s.extra["METRIC"] = m
+	}
 	return s, found
 }
 
@@ -188,7 +192,7 @@ func parseKeyfileAddress(value string, v4 bool, length int) (p netip.Prefix, gat
 }
 
 // writeKeyfile puts the addresses of s into a profile in place of those it has; kept ones follow as further addresses.
-func (s *settings) writeKeyfile(f *Keyfile, kept []netip.Prefix) error {
+func (s *settings) writeKeyfile(f *Keyfile, kept []netip.Prefix, was settings) error {
 	e := keyfileEdit{f: f}
 	e.addresses("ipv4", slices.Concat(s.addrs, kept), s.gateway)
 	if len(s.addrs6) > 0 {
@@ -209,6 +213,7 @@ func (s *settings) writeKeyfile(f *Keyfile, kept []netip.Prefix) error {
 	if len(s.search) > 0 {
 		e.list("ipv4", "dns-search", s.search)
 	}
+	s.writeRoutes(&e, was)
 	return e.err
 }
 

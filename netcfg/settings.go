@@ -18,6 +18,8 @@ type settings struct {
 	dns      []netip.Addr
 	search   []string
 	dynamic  string // how the address is obtained when it is not static: dhcp, ...
+	routes   []route
+	rules    []rule
 	mtu      string
 	zone     string            // of the firewall
 	own      []netip.Addr      // all that the file names as addresses, also those that its readers drop
@@ -76,6 +78,7 @@ func (h *Host) ifcfgSettings(iface string) (settings, []Finding) {
 			s.extra[k] = v.Bash
 		}
 	}
+	found = append(found, s.routeFiles(h, iface)...)
 	s.mtu, s.zone = f.plain("MTU"), f.plain("ZONE")
 	return s, found
 }

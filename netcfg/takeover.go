@@ -83,6 +83,7 @@ func (t *takeover) run() {
 	t.card()
 	t.plan.Addresses = slices.Concat(t.from.addrs, t.from.addrs6)
 	t.hosts()
+	t.renameRules()
 	t.routes()
 	t.writeInterface()
 	t.surroundings()
@@ -121,18 +122,21 @@ func (t *takeover) irregular() {
 // readOld collects what the old host has.
 func (t *takeover) readOld() {
 	var fs []Finding
-	if t.from, fs = t.old.ifcfgSettings(t.opt.OldIface); t.from.path == "" {
-		t.from, fs = t.old.keyfileSettings(t.opt.OldIface)
+	for _, b := range readable {
+		if t.from, fs = t.old.settings(b, t.opt.OldIface); t.from.path != "" {
+			break
+		}
 	}
 	t.find(fs...)
 	if t.from.path == "" {
-		t.find(Finding{"OLD-NO-FILE", Fail, fmt.Sprintf("no ifcfg file or NetworkManager profile of the old host configures %s%s", t.opt.OldIface, t.old.instead(nil)), "name the old host's interface"})
+		t.find(Finding{"OLD-NO-FILE", Fail, fmt.Sprintf("no file of the old host that can be read configures %s%s", t.opt.OldIface, t.old.instead(t.old.backends(t.opt.OldIface))), "name the old host's interface"})
 		return
 	}
 	if t.from.dynamic != "" {
 		t.find(Finding{"OLD-DHCP", Fail, fmt.Sprintf("%s: the old host gets its address by %s", t.from.path, t.from.dynamic), "move the reservation to the new host's hardware address, or make the old host static"})
 	}
 	t.aliases()
+	t.searchDomains()
 	t.gateway6()
 	t.from.addrs = t.without(t.from.addrs)
 	t.from.addrs6 = t.without(t.from.addrs6)
@@ -193,13 +197,11 @@ func (t *takeover) aliases() {
 // readNew collects what the new host has; what cannot be read of it is replaced anyway.
 func (t *takeover) readNew() {
 	var fs []Finding
-	if t.plan.Backend == BackendKeyfile {
-		t.to, fs = t.new.keyfileSettings(t.opt.Iface)
-	} else {
-		t.to, fs = t.new.ifcfgSettings(t.opt.Iface)
+	if t.to, fs = t.new.settings(t.plan.Backend, t.opt.Iface); t.to.path == "" {
+		t.to = settings{path: freshPath(t.plan.Backend, t.opt.Iface), kind: t.from.kind}
 	}
 	for _, f := range fs {
-		if f.Severity == Fail && f.Rule != "AMBIGUOUS" && f.Rule != "OPAQUE" {
+		if f.Severity == Fail && !slices.Contains([]string{"AMBIGUOUS", "OPAQUE", "TOPOLOGY"}, f.Rule) {
 			f.Severity = Warn
 		}
 		t.find(f)
@@ -253,28 +255,11 @@ func (t *takeover) writeInterface() {
 		kept = t.temps
 	}
 	before := t.new.Files[t.to.path]
-	var after []byte
-	var err error
-	var unseen []Finding
-	if t.plan.Backend == BackendKeyfile {
-		f := ParseKeyfile(t.to.path, before)
-		err = t.from.writeKeyfile(f, kept)
-		after = f.Bytes()
-		for _, k := range slices.Sorted(maps.Keys(t.from.extra)) {
-			t.find(Finding{"NOT-CARRIED", Warn, fmt.Sprintf("%s: %s=%s has no counterpart that is written to a keyfile", t.from.path, k, t.from.extra[k]), "set it with nmcli"})
-		}
-	} else {
-		f := ParseIfcfg(t.to.path, before)
-		var keys []string
-		keys, err = t.from.writeIfcfg(f, kept)
-		unseen = f.unseen(keys, t.new.nmReads(f))
-		after = f.Bytes()
-	}
+	after, err := t.render(before, kept)
 	if err != nil {
 		t.find(Finding{"OPAQUE", Fail, err.Error(), "write plain KEY=value lines"})
 		return
 	}
-	t.find(unseen...)
 	t.change(t.to.path, before, after)
 }
 
@@ -288,57 +273,6 @@ func (t *takeover) change(path string, before, after []byte) {
 	}
 }
 
-// routes takes the files of static routes and rules along, with the interface renamed.
-func (t *takeover) routes() {
-	for _, kind := range []string{"route-", "route6-", "rule-", "rule6-"} {
-		from, to := scriptsDir+kind+t.opt.OldIface, scriptsDir+kind+t.opt.Iface
-		src, ok := t.old.Files[from]
-		if !ok {
-			continue
-		}
-		after := renameDevice(src, t.opt.OldIface, t.opt.Iface)
-		before, exists := t.new.Files[to]
-		switch {
-		case t.plan.Backend != BackendIfcfg:
-			t.find(Finding{"ROUTES", Warn, from + " is not taken over into a keyfile", "add its lines with nmcli: ipv4.routes, ipv4.routing-rules"})
-		case exists && !bytes.Equal(before, after):
-			t.find(Finding{"ROUTES", Warn, fmt.Sprintf("%s is not merged into the new host's %s", from, to), "merge them by hand"})
-		case !exists:
-			t.change(to, nil, after)
-		}
-	}
-}
-
-// renameDevice replaces the interface behind dev, iif and oif, and leaves every other byte.
-func renameDevice(src []byte, from, to string) []byte {
-	if from == to {
-		return slices.Clone(src)
-	}
-	var out []byte
-	prev := ""
-	for len(src) > 0 {
-		n := bytes.IndexAny(src, " \t\r\n")
-		if n < 0 {
-			n = len(src)
-		}
-		word := string(src[:n])
-		if word == from && (prev == "dev" || prev == "iif" || prev == "oif") {
-			out = append(out, to...)
-		} else {
-			out = append(out, word...)
-		}
-		if n > 0 {
-			prev = word
-		}
-		if n < len(src) {
-			out = append(out, src[n])
-			n++
-		}
-		src = src[n:]
-	}
-	return out
-}
-
 // surroundings reports what could undo or outlive the take-over.
 func (t *takeover) surroundings() {
 	for _, p := range t.new.paths("etc/cloud/") {
@@ -349,10 +283,21 @@ func (t *takeover) surroundings() {
 			}
 		}
 	}
+	if src := t.new.Files[t.to.path]; bytes.Contains(src, []byte("cloud-init")) && !t.cloudNetworkOff() {
+		t.find(Finding{"CLOUD-INIT", Warn, t.to.path + " was made by cloud-init, which may make it anew", "write `network: {config: disabled}` to /etc/cloud/cloud.cfg.d/99-disable-network-config.cfg"})
+	}
 	o, n := nameservers(t.old.Files["etc/resolv.conf"]), nameservers(t.new.Files["etc/resolv.conf"])
 	if len(o) > 0 && len(n) > 0 && !slices.Equal(o, n) {
 		t.find(Finding{"RESOLV", Info, fmt.Sprintf("the old host asks %s for names, the new one %s", strings.Join(o, ", "), strings.Join(n, ", ")), ""})
 	}
+}
+
+// cloudNetworkOff tells whether cloud-init is told to leave the network alone.
+func (t *takeover) cloudNetworkOff() bool {
+	return slices.ContainsFunc(t.new.paths("etc/cloud/"), func(p string) bool {
+		text := strings.Join(strings.Fields(string(t.new.Files[p])), "")
+		return strings.Contains(text, "network:{config:disabled}") || strings.Contains(text, "network:config:disabled")
+	})
 }
 
 func nameservers(src []byte) (out []string) {

@@ -200,6 +200,8 @@ func TestTakeOverBlockers(t *testing.T) {
 		return h
 	}
 	debian := hostOf("new", "etc/network/interfaces", "auto eth0\niface eth0 inet static\n    address 192.0.2.20/24\n", "etc/os-release", "ID=debian\nVERSION_ID=\"13\"\n")
+	networkd := hostOf("new", "etc/systemd/network/10-eth0.network", "[Match]\nName=eth0\n[Network]\nAddress=192.0.2.20/24\n")
+	wicked := hostOf("new", "etc/sysconfig/network/ifcfg-eth0", "IPADDR=192.0.2.20/24\nSTARTMODE=auto\n")
 	rhel10 := newHost()
 	rhel10.Files["etc/os-release"] = []byte("ID=\"almalinux\"\nID_LIKE=\"rhel centos fedora\"\nVERSION_ID=\"10.0\"\n")
 	linked := newHost()
@@ -219,7 +221,8 @@ func TestTakeOverBlockers(t *testing.T) {
 		{"opaque old file", with(oldHost(), oldFile, "ONBOOT", "unset X\nONBOOT"), newHost(), onto, "OPAQUE", "ifcfg-eth0:7: the shell word unset"},
 		{"opaque new file", oldHost(), with(newHost(), newFile, "ZONE", "[ -f x ] && A=1\nZONE"), onto, "OPAQUE", "ifcfg-ens192:15:"},
 		{"expansion in the old file", with(oldHost(), oldFile, "IPADDR=192.0.2.10", "IPADDR=$IP"), newHost(), onto, "OPAQUE-KEY", "ifcfg-eth0:10: IPADDR"},
-		{"Debian", oldHost(), debian, eth0, "BACKEND", "etc/network/interfaces, which is not written here"},
+		{"networkd", oldHost(), networkd, eth0, "BACKEND", "systemd-networkd, which is not written here"},
+		{"wicked", oldHost(), wicked, eth0, "BACKEND", "wicked, which is not written here"},
 		{"ifcfg wished for on Debian", oldHost(), debian, &Options{Iface: "eth0", Backend: BackendIfcfg}, "BACKEND-FILE", "no ifcfg file for eth0, but it is configured by interfaces"},
 		{"no file", oldHost(), newHost(), eth0, "BACKEND", "there are ifcfg files for ens192"},
 		{"RHEL 10 reads no ifcfg", oldHost(), rhel10, onto, "IFCFG-UNREAD", "almalinux 10.0"},
