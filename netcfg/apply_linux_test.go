@@ -101,7 +101,7 @@ func TestKilled(t *testing.T) {
 		obey(t, text)
 		return
 	}
-	rounds := 40
+	rounds := 12 // TestKilledAtEveryStep is the thorough one
 	if testing.Short() {
 		rounds = 8
 	}

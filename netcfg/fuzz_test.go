@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"go.yaml.in/yaml/v3"
 )
 
 // requireLocal holds that two texts differ in at most one run of bytes, which lies within the named lines.
@@ -203,4 +204,80 @@ func requireKnown(t *testing.T, c FileChange, read map[netip.Addr]bool) {
 		})
 		require.True(t, known, "%v in %q", a, c.After)
 	}
+}
+
+// kindPaths has a path of each kind of file that is read and written.
+var kindPaths = []string{scriptsDir + "ifcfg-eth0", keyfileDir + "a.nmconnection", interfacesPath, netplanDir + "a.yaml"}
+
+// FuzzFormats holds the same law from any kind of file to any other, and that a second time changes nothing.
+func FuzzFormats(f *testing.F) {
+	seeds := []string{"IPADDR=1.0.0.1\nPREFIX=8\nGATEWAY=1.0.0.9\n", "[connection]\ninterface-name=eth0\n[ipv4]\nmethod=manual\naddress1=1.0.0.2/8,1.0.0.9\nroute1=2.0.0.0/8,1.0.0.8\n[ipv6]\naddress1=a::1/64\n",
+		"iface eth0 inet static\n address 1.0.0.3/8\n up ip route add 2.0.0.0/8 via 1.0.0.7\n up ip addr add 1.0.0.6/8 dev eth0\n", "network:\n  ethernets:\n    eth0:\n      addresses: [1.0.0.4/8]\n      routes:\n      - {to: default, via: 1.0.0.9}\n"}
+	for i, a := range seeds {
+		for j, b := range seeds {
+			f.Add(byte(i), byte(j), []byte(a), []byte(b), i == j)
+		}
+	}
+	f.Fuzz(func(t *testing.T, from, to byte, oldFile, newFile []byte, keep bool) {
+		oldPath, newPath := kindPaths[int(from)%len(kindPaths)], kindPaths[int(to)%len(kindPaths)]
+		old, h := hostOf("mail", oldPath, string(oldFile)), hostOf("new", newPath, string(newFile), hostsPath, "127.0.0.1 localhost\n")
+		opt := &Options{Iface: "eth0", KeepTemporary: keep}
+		p := TakeOver(old, h, opt)
+		if len(p.Blockers()) > 0 {
+			return
+		}
+		read := addressesIn(string(oldFile) + "\n" + values(oldFile) + scalars(oldFile))
+		for a := range addressesIn(scalars(newFile)) {
+			read[a] = true
+		}
+		read[netip.IPv4Unspecified()], read[netip.IPv6Unspecified()] = true, true // of a default route
+		for _, a := range p.Addresses {
+			require.True(t, read[a.Addr()], "%v", a)
+		}
+		for _, c := range p.Files {
+			requireKnown(t, c, read)
+		}
+		next := carryOut(h, p)
+		again := TakeOver(old, next, opt)
+		for _, c := range again.Files {
+			require.NotEqual(t, newPath, c.Path, "a second time: %s", c.Diff)
+		}
+	})
+}
+
+// scalars gives all words of a YAML file, without their quotes and escapes.
+func scalars(src []byte) string {
+	root, err := parseNetplan("f", src)
+	if err != nil || root == nil {
+		return ""
+	}
+	var b strings.Builder
+	findNode(root, func(n *yaml.Node) bool { b.WriteString(n.Value + "\n"); return false })
+	return b.String()
+}
+
+func FuzzInterfaces(f *testing.F) {
+	f.Add([]byte("auto eth0\niface eth0 inet static\n address 192.0.2.10/24\n# c\n up ip addr add 192.0.2.11/24 dev eth0\niface eth0 inet6 static\n"))
+	f.Add([]byte("source interfaces.d/*\r\niface eth0 inet dhcp\r\n\\\n"))
+	f.Fuzz(func(t *testing.T, src []byte) {
+		x := parseInterfaces("f", src)
+		end := 0
+		for _, s := range x.stanzas {
+			require.LessOrEqual(t, end, s.start)
+			require.Less(t, s.start, s.end)
+			end = s.end
+		}
+		require.LessOrEqual(t, end, len(src))
+		hostOf("", interfacesPath, string(src)).interfacesSettings("eth0")
+		s := settings{addrs: []netip.Prefix{netip.MustParsePrefix("192.0.2.10/24")}}
+		after := s.writeInterfaces(x, "eth0", nil, settings{})
+		if len(x.errs) > 0 {
+			return
+		}
+		y := parseInterfaces("f", after)
+		require.Empty(t, y.errs, "%q", after)
+		require.Len(t, y.of("eth0", "inet"), 1)
+		require.Equal(t, len(x.of("eth0", "inet6")), len(y.of("eth0", "inet6")))
+		require.Equal(t, len(x.stanzas)-len(x.of("eth0", "inet")), len(y.stanzas)-1, "%q", after)
+	})
 }

@@ -47,7 +47,7 @@ func TestGetentDecides(t *testing.T) {
 		files = append(files, []byte(src))
 	}
 	r := rand.New(rand.NewPCG(27, 36))
-	for range 60 {
+	for range campaign(60) {
 		files = append(files, randomHosts(r))
 	}
 	for i, src := range files {

@@ -69,9 +69,9 @@ func randomInterfaces(r *rand.Rand) []byte {
 	return []byte(b.String())
 }
 
-// ifqueryAddresses asks ifupdown for what it makes of eth0.
-func ifqueryAddresses(t *testing.T, ifquery, file string) (addrs []netip.Prefix, gateways []string, err error) {
-	out, err := exec.Command(ifquery, "--interfaces", file, "eth0").Output()
+// ifqueryAddresses asks ifupdown for what it makes of an interface.
+func ifqueryAddresses(t *testing.T, ifquery, file, iface string) (addrs []netip.Prefix, gateways []string, err error) {
+	out, err := exec.Command(ifquery, "--interfaces", file, iface).Output()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -122,7 +122,7 @@ func TestIfqueryDecides(t *testing.T) {
 		}
 		h.Files[interfacesPath] = []byte(strings.ReplaceAll(string(src), "eth0:1", "eth7:1")) // ifquery takes an alias for another interface
 		s, _ = h.interfacesSettings("eth0")
-		addrs, gateways, err := ifqueryAddresses(t, ifquery, file)
+		addrs, gateways, err := ifqueryAddresses(t, ifquery, file, "eth0")
 		require.NoError(t, err, "%q", src)
 		var v4, v6 []netip.Prefix
 		for _, p := range addrs {

@@ -114,7 +114,7 @@ func TestNmcliDecides(t *testing.T) {
 	for _, tt := range keyfileAddresses {
 		texts = append(texts, tt.lines)
 	}
-	for range 300 {
+	for range campaign(300) {
 		s := "address1="
 		for range 1 + r.IntN(5) {
 			s += pieces[r.IntN(len(pieces))]
