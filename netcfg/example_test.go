@@ -122,3 +122,20 @@ func Example() {
 	// [etc/sysconfig/network-scripts/ifcfg-eth0] <nil>
 	// <nil> etc/sysconfig/network-scripts/ifcfg-eth0: neither as planned nor as wanted
 }
+
+// Before the address is taken, and after it.
+func ExampleProbe() {
+	ctx := context.Background()
+	service, gateway := netip.MustParseAddr("192.0.2.10"), netip.MustParseAddr("192.0.2.1")
+	answer, err := netcfg.Probe(ctx, "eth0", service, gateway)
+	if err != nil {
+		log.Fatal(err)
+	}
+	if answer.State != netcfg.Free {
+		log.Fatalf("%v is %s %s", service, answer.State, answer.MAC)
+	}
+	// the administrator's tools give the address to eth0 here
+	if _, err := netcfg.Announce(ctx, "eth0", service, netcfg.Schedule()...); err != nil {
+		log.Fatal(err)
+	}
+}

@@ -1,5 +1,9 @@
-// Package netcfg edits the files that give a Linux host its name and address, and plans how a new server takes over the
-// address of an old one.
+// Package netcfg edits the files that give a Linux host its name and address, plans how a new server takes over the address
+// of an old one, and asks the network whether that address is free and tells it where it is then (Probe, Announce).
+//
+// A take-over reads and writes ifcfg files, NetworkManager keyfiles, netplan and interfaces(5). The first two are edited; the
+// interface's definition or stanza in the others is written anew in its place. Whatever was understood of the old host's
+// static routes and rules comes along in the words of the new host's kind of file.
 //
 // It promises three things. A file that is read and written back is the same to the byte, whatever was in it; an edit
 // changes the bytes of the value concerned and nothing else. A file is never understood by guessing: an ifcfg file is a

@@ -105,7 +105,7 @@ func requireBashAgrees(t testing.TB, src []byte, got map[string]string) {
 // nothing to ask bash about.
 func TestBashDecides(t *testing.T) {
 	bash := oracle.Need(t, "bash")
-	n := campaign(20000)
+	n := campaign(5000)
 	if testing.Short() {
 		n = 2000
 	}
