@@ -21,11 +21,15 @@ func (s *settings) writeNetplan(d netplanDef, kept []netip.Prefix, was settings)
 	if d.flow || start == end {
 		return nil, refused
 	}
-	text, err := encodeYAML(s.netplanDefinition(d.value, kept, was))
+	step := 2
+	if len(d.value.Content) > 0 { // as far as the file indents its own
+		step = max(1, d.value.Content[0].Column-d.key.Column)
+	}
+	text, err := encodeYAML(s.netplanDefinition(d.value, kept, was), step)
 	if err != nil {
 		return nil, err
 	}
-	indent := strings.Repeat(" ", d.key.Column+1)
+	indent := strings.Repeat(" ", d.key.Column-1+step)
 	eol := "\n"
 	if bytes.Contains(d.src, []byte("\r\n")) {
 		eol = "\r\n"
@@ -68,10 +72,10 @@ func (d netplanDef) lines() (start, end int) {
 	return start, end
 }
 
-func encodeYAML(n *yaml.Node) (string, error) {
+func encodeYAML(n *yaml.Node, step int) (string, error) {
 	var out bytes.Buffer
 	e := yaml.NewEncoder(&out)
-	e.SetIndent(2)
+	e.SetIndent(step)
 	if err := e.Encode(n); err != nil {
 		return "", err
 	}
@@ -252,6 +256,6 @@ func (s *settings) netplanResolver(had settings) *yaml.Node {
 func (s *settings) freshNetplan(iface string) ([]byte, error) {
 	def := s.netplanDefinition(yamlMap(), nil, settings{})
 	root := yamlMap(yamlWord("network"), yamlMap(yamlWord("version"), yamlPlain("2"), yamlWord("ethernets"), yamlMap(yamlWord(iface), def)))
-	text, err := encodeYAML(root)
+	text, err := encodeYAML(root, 2)
 	return []byte(text), err
 }
