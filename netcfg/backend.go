@@ -24,20 +24,20 @@ const (
 	BackendWicked     Backend = "wicked"
 )
 
-// backends lists what configures an interface on a host, most telling first.
+// backends lists what configures an interface on a host, most telling first: NetworkManager leaves alone what ifupdown has.
 func (h *Host) backends(iface string) []Backend {
 	var out []Backend
 	if main, _ := h.ifcfg(iface); len(main) > 0 {
 		out = append(out, BackendIfcfg)
+	}
+	if h.interfacesHave(iface) {
+		out = append(out, BackendInterfaces)
 	}
 	if len(h.keyfiles(iface)) > 0 {
 		out = append(out, BackendKeyfile)
 	}
 	if defs, _ := h.netplan(iface); len(defs) > 0 {
 		out = append(out, BackendNetplan)
-	}
-	if h.interfacesHave(iface) {
-		out = append(out, BackendInterfaces)
 	}
 	for _, p := range h.paths("etc/systemd/network/") {
 		if mentions(h.Files[p], "Name="+iface) {
@@ -101,6 +101,9 @@ func (h *Host) choose(iface string, want Backend) (Backend, []Finding) {
 	b := want
 	if want == Auto && len(have) > 0 {
 		b = have[0]
+		if len(have) > 1 {
+			found = append(found, Finding{"AMBIGUOUS", Warn, fmt.Sprintf("the new host's %s is configured by %s and by %s; the first is written", iface, have[0], have[1]), "remove what does not count"})
+		}
 	}
 	if slices.Contains(readable, b) {
 		if slices.Contains(have, b) || freshPath(b, iface) != "" {
@@ -140,7 +143,7 @@ func (h *Host) instead(have []Backend) string {
 }
 
 // readable are the kinds of files that are read and written, most telling first.
-var readable = []Backend{BackendIfcfg, BackendKeyfile, BackendNetplan, BackendInterfaces}
+var readable = []Backend{BackendIfcfg, BackendInterfaces, BackendKeyfile, BackendNetplan}
 
 // settings reads what a host's files of one kind say of an interface.
 func (h *Host) settings(b Backend, iface string) (settings, []Finding) {

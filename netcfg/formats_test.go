@@ -267,6 +267,19 @@ network:
 	require.Equal(t, "-rw-------", shape(t, root)[netplanDir+"90-ens192.yaml"][:10])
 }
 
+// TestTakeOverTwoBackends has a host where the installer left a stanza and NetworkManager a profile.
+func TestTakeOverTwoBackends(t *testing.T) {
+	h := newHosts()[BackendInterfaces]
+	h.Files[keyfileDir+"w.nmconnection"] = []byte(newKeyfile)
+	p := TakeOver(oldHost(), h, onto)
+	require.Empty(t, p.Blockers())
+	require.Equal(t, BackendInterfaces, p.Backend, "which NetworkManager leaves alone")
+	require.Contains(t, rules(p.Findings), "warn AMBIGUOUS")
+	p = TakeOver(oldHost(), h, &Options{Iface: "ens192", OldIface: "eth0", Backend: BackendKeyfile})
+	require.NotContains(t, rules(p.Findings), "warn AMBIGUOUS")
+	require.Equal(t, "unchanged", p.after(interfacesPath))
+}
+
 func TestParseRoute(t *testing.T) {
 	tests := []struct{ text, want string }{
 		{"198.51.100.0/24 via 192.0.2.7", "198.51.100.0/24 via 192.0.2.7 dev e"},

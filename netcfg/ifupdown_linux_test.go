@@ -49,7 +49,12 @@ func TestIfupdownCarriesOut(t *testing.T) {
 		require.Contains(t, l.addrs, netip.MustParsePrefix(a))
 	}
 	require.False(t, holds(l.addrs, netip.MustParseAddr("192.0.2.20")))
-	out, err := exec.Command("ip", "route").Output()
+	out, err := exec.Command("ip", "-j", "address", "show").Output()
+	require.NoError(t, err)
+	live, err := p.VerifyLive(out)
+	require.NoError(t, err)
+	require.Empty(t, live)
+	out, err = exec.Command("ip", "route").Output()
 	require.NoError(t, err)
 	require.Contains(t, string(out), "default via 192.0.2.1 dev eth0")
 	require.Contains(t, string(out), "198.51.100.0/24 via 192.0.2.7 dev eth0 metric 5")
