@@ -13,7 +13,7 @@ import (
 type Options struct {
 	Iface         string       // the interface on the new host, without an alias suffix
 	OldIface      string       // on the old host; "" = the same as Iface
-	Backend       Backend      // the file to write on the new host; Auto = the one that is there
+	Backend       Backend      // the kind of file to write on the new host; Auto = the one that is there. Interfaces and netplan, when named, need not be
 	KeepTemporary bool         // the new host keeps its own IPv4 addresses as further ones
 	Stay          []netip.Addr // addresses that stay with the old host; nil = all come along
 }
@@ -25,11 +25,12 @@ type Options struct {
 // The new host's file keeps all keys but those of the addresses, above all the ones that name the card or the
 // connection: DEVICE, HWADDR, MACADDR, UUID, NAME, TYPE and the keys of bonds, bridges and VLANs; of a keyfile id, uuid,
 // interface-name and mac-address. BOOTPROTO becomes none and ONBOOT yes; NETWORK and BROADCAST go, because a stale
-// NETWORK costs the default route (ifup-eth).
+// NETWORK costs the default route (ifup-eth). Of interfaces and netplan the stanza or definition of the interface is written
+// anew, with its options that are not about addresses; every other byte of the file stays.
 //
 // Rules: IFACE, BACKEND, BACKEND-FILE, IFCFG-UNREAD, AMBIGUOUS, OLD-NO-FILE, OLD-DHCP, OLD-NO-ADDRESS, SUBNET,
 // SUBNET-UNKNOWN, TOPOLOGY, TEMP-DHCP, TEMP-UNKNOWN, IRREGULAR, OPAQUE, STAYS, ALIAS, ROUTES, NOT-CARRIED, GATEWAYDEV,
-// GATEWAY-SUBNET, STALE-NETWORK, HOSTNAME, SELF-ALIAS, HOSTS-CONFLICT, CLOUD-INIT, RESOLV, PROBE, ANNOUNCE, and those of
+// GATEWAY-SUBNET, STALE-NETWORK, SOURCE, HOSTNAME, SELF-ALIAS, HOSTS-CONFLICT, CLOUD-INIT, RESOLV, PROBE, ANNOUNCE, and those of
 // Hosts.Check, Ifcfg.Findings and Ifcfg.Addresses. Those of Ifcfg.Findings are of severity Fail where the one who reads
 // the file, by the plugin and NM_CONTROLLED, would not get a value as it was written.
 func TakeOver(old, new *Host, opt *Options) *Plan {
