@@ -198,7 +198,7 @@ func (s *settings) routeFiles(h *Host, iface string) (found []Finding) {
 			if len(words) == 0 || words[0][0] == '#' {
 				continue
 			}
-			ok := false
+			var ok bool
 			if strings.HasPrefix(kind, "rule") {
 				var r rule
 				if r, ok = parseRule(words, is6, iface, iface); ok {
