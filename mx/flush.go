@@ -2,6 +2,7 @@ package mx
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +23,8 @@ type FlushOptions struct {
 	// proves nothing: the result is then Unproven at best.
 	Queue func(ctx context.Context) ([]Queued, error)
 	Poll  time.Duration // pause between two looks at the queue; 0 is 2 s
-	Wait  time.Duration // how long the queue is watched; 0 is 5 min
+	Again time.Duration // pause until the request is repeated while mail is left, for what was under way or put off; 0 is 30 s
+	Wait  time.Duration // how long the queue is watched, unless the request was refused; 0 is 5 min
 
 	// Dial opens the connection; nil is that of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
@@ -44,8 +46,26 @@ type FlushResult struct {
 	Left   []Queued `json:"left"` // those recipients, as far as the queue was seen; never nil
 }
 
+// String is the result for people: the status, what it rests on, and the first recipients that are left.
+func (r *FlushResult) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "status   %s\ndetail   %s\n", r.Status, r.Detail)
+	if r.Queued != nil {
+		fmt.Fprintf(&b, "queued   %d\n", *r.Queued)
+	}
+	for i, q := range r.Left {
+		if i == maxLines {
+			fmt.Fprintf(&b, "left     and %d more\n", len(r.Left)-maxLines)
+			break
+		}
+		fmt.Fprintf(&b, "left     %s %s: %s\n", clean(q.ID), clean(q.Recipient), clean(q.Reason))
+	}
+	return b.String()
+}
+
 // Flush asks the backup, "host" or "host:port" (25 without), for the mail of the domain by ETRN (RFC 1985) and watches
-// the queue, where it can be seen, until it holds no recipient of the domain.
+// the queue, where it can be seen, until it holds no recipient of the domain. Where the request was refused the queue is
+// looked at once.
 //
 // A positive reply alone proves nothing: Postfix says "250 Queuing started" for a domain it never flushes and with the
 // primary still down, sendmail says it for any domain. The result is then Unproven, never OK. The error is about the
@@ -70,16 +90,18 @@ func Flush(ctx context.Context, backup, domain string, opt *FlushOptions) (*Flus
 	if err := checkNames(common, domain); err != nil {
 		return nil, err
 	}
-	if o.Poll < 0 || o.Wait < 0 {
-		return nil, fmt.Errorf("poll %s, wait %s: wanted 0 or more", o.Poll, o.Wait)
+	if o.Poll < 0 || o.Again < 0 || o.Wait < 0 {
+		return nil, fmt.Errorf("poll %s, again %s, wait %s: wanted 0 or more", o.Poll, o.Again, o.Wait)
 	}
+	o.Poll, o.Again, o.Wait = cmp.Or(o.Poll, 2*time.Second), cmp.Or(o.Again, 30*time.Second), cmp.Or(o.Wait, 5*time.Minute)
 	if common.Dial == nil {
 		common.Dial = (&net.Dialer{}).DialContext
 	}
 	r := &FlushResult{Left: []Queued{}}
-	etrn(ctx, common, address, show(domain), r)
+	ask := func(r *FlushResult) { etrn(ctx, common, address, show(domain), r) }
+	ask(r)
 	if o.Queue != nil && ctx.Err() == nil {
-		drain(ctx, &o, domain, r)
+		drain(ctx, &o, domain, r, ask)
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("flush %s at %s: %w", show(domain), address, err)
@@ -160,7 +182,7 @@ func meaning(reply smtpReply, r *FlushResult) {
 		r.Detail = "the server does not understand the domain"
 	case 530:
 		r.Detail = "the server wants TLS or a login first; flush on that host"
-	case 554, 550, 553:
+	case 450, 454, 550, 553, 554: // the first two from Postfix with soft_bounce
 		r.Detail = "the server does not allow ETRN from this address"
 	case 421:
 		r.Status, r.Detail = Unknown, "the server closes the connection; ask again"
@@ -185,48 +207,70 @@ func pending(text string) (int, bool) {
 	return 0, false
 }
 
-// drain watches the queue until it holds nothing of the domain or the time is up.
-func drain(ctx context.Context, o *FlushOptions, domain string, r *FlushResult) {
-	poll, wait := o.Poll, o.Wait
-	if poll == 0 {
-		poll = 2 * time.Second
-	}
-	if wait == 0 {
-		wait = 5 * time.Minute
-	}
-	end := time.NewTimer(wait)
+// drain watches the queue until it holds nothing of the domain or the time is up, and asks again meanwhile.
+func drain(ctx context.Context, o *FlushOptions, domain string, r *FlushResult, ask func(*FlushResult)) {
+	end := time.NewTimer(o.Wait)
 	defer end.Stop()
-	tick := time.NewTicker(poll)
+	tick := time.NewTicker(o.Poll)
 	defer tick.Stop()
+	again := time.NewTicker(o.Again)
+	defer again.Stop()
+	asked := *r
 	for {
-		all, err := o.Queue(ctx)
-		if err != nil {
-			if ctx.Err() == nil {
-				r.Queued, r.Left = nil, []Queued{}
-				r.Detail = join(r.Detail, "the queue could not be seen: "+clean(err.Error()))
-			}
+		if over := look(ctx, o, domain, r, &asked); over {
 			return
 		}
-		r.Left = r.Left[:0]
-		for _, q := range all {
-			if at := strings.LastIndexByte(q.Recipient, '@'); at >= 0 && absolute(q.Recipient[at+1:]) == domain {
-				r.Left = append(r.Left, q)
-			}
-		}
-		n := len(r.Left)
-		r.Queued = &n
-		if n == 0 {
-			r.Status, r.Detail = OK, join("the queue holds nothing of the domain", codeText(r.Code))
+		if asked.Status != Unproven { // nothing was started
+			stuck(r, &asked)
 			return
 		}
 		select {
 		case <-ctx.Done():
 			return
 		case <-end.C:
-			r.Status, r.Detail = Fail, join(fmt.Sprintf("not drained: %s in the queue, the first: %s", count(n, "recipient"), clean(r.Left[0].Reason)), codeText(r.Code))
+			stuck(r, &asked)
 			return
+		case <-again.C:
+			ask(&FlushResult{}) // the first answer stands
 		case <-tick.C:
 		}
+	}
+}
+
+// look takes the queue's state into r and reports whether nothing more is to be seen.
+func look(ctx context.Context, o *FlushOptions, domain string, r, asked *FlushResult) bool {
+	all, err := o.Queue(ctx)
+	if err != nil {
+		if ctx.Err() == nil {
+			*r = *asked
+			r.Detail = join(r.Detail, "the queue could not be seen: "+clean(err.Error()))
+		}
+		return true
+	}
+	r.Left = []Queued{}
+	for _, q := range all {
+		if at := strings.LastIndexByte(q.Recipient, '@'); at >= 0 && absolute(q.Recipient[at+1:]) == domain {
+			r.Left = append(r.Left, q)
+		}
+	}
+	n := len(r.Left)
+	r.Queued = &n
+	if n == 0 {
+		r.Status, r.Detail = OK, join("the queue holds nothing of the domain", codeText(asked.Code))
+	}
+	return n == 0
+}
+
+// stuck says what is left and why: in the words of the queue, and of the server where it refused.
+func stuck(r, asked *FlushResult) {
+	reason := clean(r.Left[0].Reason)
+	if reason == "" {
+		reason = "no delivery was tried yet"
+	}
+	r.Status = Fail
+	r.Detail = join(fmt.Sprintf("not drained: %s in the queue, the first: %s", count(len(r.Left), "recipient"), reason), codeText(asked.Code))
+	if asked.Status != Unproven {
+		r.Detail = join(r.Detail, asked.Detail)
 	}
 }
 

@@ -34,6 +34,8 @@ func TestFlushCodes(t *testing.T) {
 		{"502 5.5.1 not implemented", 502, Fail, -1, "does not know ETRN"},
 		{"530 5.7.0 Must issue a STARTTLS command first", 530, Fail, -1, "TLS"},
 		{"554 5.7.1 Client host rejected: Access denied", 554, Fail, -1, "does not allow"},
+		{"454 4.7.1 <example.test>: Etrn command rejected: Access denied", 454, Fail, -1, "does not allow"}, // Postfix with soft_bounce
+		{"450 4.7.1 Client host rejected", 450, Fail, -1, "does not allow"},
 		{"421 4.4.2 closing", 421, Unknown, -1, "closes"},
 		{"451 4.3.0 try again", 451, Unknown, -1, "unexpected"},
 		{"200 fine", 200, Unknown, -1, "unexpected"},

@@ -77,6 +77,12 @@ func (s *dnsServer) start(t testing.TB) {
 		require.Less(t, try, 20, err)
 	}
 	s.addr = pc.LocalAddr().String()
+	s.listen(t, pc, l)
+}
+
+// listen answers on both.
+func (s *dnsServer) listen(t testing.TB, pc net.PacketConn, l net.Listener) {
+	t.Helper()
 	for network, server := range map[string]*dns.Server{"udp": {PacketConn: pc}, "tcp": {Listener: l}} {
 		started := make(chan struct{})
 		server.NotifyStartedFunc = func() { close(started) }
