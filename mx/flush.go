@@ -1,13 +1,10 @@
 package mx
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"strconv"
 	"strings"
@@ -19,8 +16,8 @@ type FlushOptions struct {
 	Helo     string        // name given in EHLO; "" is the address literal of the connection
 	SMTPWait time.Duration // limit of the SMTP connection; 0 is 60 s
 
-	// Queue lists what the backup holds, such as PostfixQueue over the output of "postqueue -j" on that host. nil
-	// proves nothing: the result is then Unproven at best.
+	// Queue lists what the backup holds: QueueOf where its programs can be run. nil proves nothing: the result is then
+	// Unproven at best.
 	Queue func(ctx context.Context) ([]Queued, error)
 	Poll  time.Duration // pause between two looks at the queue; 0 is 2 s
 	Again time.Duration // pause until the request is repeated while mail is left, for what was under way or put off; 0 is 30 s
@@ -28,13 +25,6 @@ type FlushOptions struct {
 
 	// Dial opens the connection; nil is that of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-}
-
-// Queued is one recipient of a message that waits on the backup.
-type Queued struct {
-	ID        string `json:"id"`        // of the message
-	Recipient string `json:"recipient"` // address
-	Reason    string `json:"reason"`    // why it was not delivered yet; may be empty
 }
 
 // FlushResult is the outcome of a Flush.
@@ -279,36 +269,4 @@ func codeText(code int) string {
 		return "ETRN had no answer"
 	}
 	return fmt.Sprintf("ETRN was answered with %d", code)
-}
-
-// PostfixQueue reads the output of "postqueue -j" (postqueue(1)): one JSON object for each message, all queues included.
-// The error names the object that cannot be read; the recipients before it are returned.
-func PostfixQueue(src []byte) ([]Queued, error) {
-	var out []Queued
-	d := json.NewDecoder(bytes.NewReader(src))
-	for n := 1; ; n++ {
-		var m struct {
-			Queue      string `json:"queue_name"`
-			ID         string `json:"queue_id"`
-			Recipients []struct {
-				Address string `json:"address"`
-				Reason  string `json:"delay_reason"`
-			} `json:"recipients"`
-		}
-		switch err := d.Decode(&m); {
-		case errors.Is(err, io.EOF):
-			return out, nil
-		case err != nil:
-			return out, fmt.Errorf("postqueue -j: message %d: %w", n, err)
-		case m.ID == "":
-			return out, fmt.Errorf("postqueue -j: message %d: no queue_id", n)
-		}
-		for _, r := range m.Recipients {
-			reason := r.Reason
-			if m.Queue == "hold" {
-				reason = join("on hold", reason)
-			}
-			out = append(out, Queued{ID: m.ID, Recipient: r.Address, Reason: reason})
-		}
-	}
 }

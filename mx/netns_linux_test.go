@@ -3,6 +3,7 @@ package mx
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -121,7 +122,8 @@ func (w *world) names(address string, s *dnsServer) {
 // machine is a host in the network: processes with a tree of their own at /etc and /var, and this host's programs.
 type machine struct {
 	w   *world
-	dir string // etc and var are here
+	dir string   // etc and var are here
+	env []string // of its programs
 	cmd *exec.Cmd
 	out *bytes.Buffer
 }
@@ -161,12 +163,12 @@ func (m *machine) write(name, text string) {
 }
 
 // boot runs script as the first process of the machine; everything in it ends with the test.
-func (m *machine) boot(script string, env ...string) {
+func (m *machine) boot(script string) {
 	m.w.t.Helper()
 	m.cmd = exec.Command("/bin/sh", "-ec", "mount --make-rprivate /\nmount --bind "+m.dir+"/etc /etc\nmount --bind "+m.dir+"/var /var\nmount -t proc proc /proc\n"+script)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS}
 	m.cmd.Stdout, m.cmd.Stderr = m.out, m.out
-	m.cmd.Env = append(os.Environ(), env...)
+	m.cmd.Env = append(os.Environ(), m.env...)
 	m.cmd.Dir = "/"
 	m.cmd.WaitDelay = 10 * time.Second
 	var err error
@@ -190,14 +192,15 @@ func (m *machine) boot(script string, env ...string) {
 
 // run runs a program in the machine.
 func (m *machine) run(ctx context.Context, name string, args ...string) ([]byte, error) {
-	all := append([]string{"-t", itoa(m.cmd.Process.Pid), "-m", "-n", "-p", "-u", "--", name}, args...)
+	all := append([]string{"-t", itoa(m.cmd.Process.Pid), "-m", "-n", "-p", "-u", "--", "env", name}, args...)
 	c := exec.CommandContext(ctx, "nsenter", all...)
 	c.Dir = "/"
+	c.Env = append(os.Environ(), m.env...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs
 	err := c.Run()
 	if err != nil {
-		err = &exec.Error{Name: name + ": " + errs.String(), Err: err}
+		err = fmt.Errorf("%s: %w: %s", name, err, &errs)
 	}
 	return out.Bytes(), err
 }

@@ -1,7 +1,6 @@
 package mx
 
 import (
-	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -117,17 +116,6 @@ func (w *world) postfix(main string, tables map[string]string) *machine {
 	return m
 }
 
-// postqueue is the queue as seen on the machine.
-func (m *machine) queue() func(context.Context) ([]Queued, error) {
-	return func(ctx context.Context) ([]Queued, error) {
-		out, err := m.run(ctx, "postqueue", "-j")
-		if err != nil {
-			return nil, err
-		}
-		return PostfixQueue(out)
-	}
-}
-
 const note = "From: s@client.test\nTo: alice@example.test\nSubject: note\n\nfirst line\n.dot\n\nFrom the last\n"
 
 // The whole of a move with Postfix as the backup, with the configuration that Check writes.
@@ -160,7 +148,7 @@ func TestBackupPostfix(t *testing.T) {
 	require.Regexp(t, "^[45]50 .*User unknown", w.send(atClient, atBackup+":25", "s@client.test", "mallory@example.test", note))
 	require.Regexp(t, "^[45]5[04] .*[Rr]elay access denied", w.send(atClient, atBackup+":25", "s@client.test", "x@foreign.test", note))
 
-	flush := &FlushOptions{Dial: w.dialFrom(atNew), Queue: m.queue(), Poll: 100 * time.Millisecond, Again: time.Second, Wait: 3 * time.Second}
+	flush := &FlushOptions{Dial: w.dialFrom(atNew), Queue: QueueOf(m.run), Poll: 100 * time.Millisecond, Again: time.Second, Wait: 3 * time.Second}
 	f, err := Flush(t.Context(), atBackup, "example.test", flush)
 	require.NoError(t, err)
 	require.Equal(t, Fail, f.Status, "%s", f)
@@ -214,7 +202,7 @@ smtpd_relay_restrictions = reject_unauth_destination
 		require.Contains(t, b.text, "Status: 5.4.6", "a permanent failure")
 		require.Regexp(t, `mail for (equal|gone)\.test loops back to myself`, b.text)
 	}
-	left, err := m.queue()(t.Context())
+	left, err := QueueOf(m.run)(t.Context())
 	require.NoError(t, err)
 	require.Len(t, left, 1)
 	require.Equal(t, "alice@pinned.test", left[0].Recipient, "queued by the pinned route, though the set is as bad")

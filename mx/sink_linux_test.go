@@ -147,4 +147,3 @@ func (w *world) send(from, address, sender, rcpt, text string) string {
 	_, _ = ask("QUIT")
 	return "250 " + text
 }
-

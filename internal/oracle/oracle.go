@@ -24,6 +24,20 @@ func Need(t testing.TB, tool string) string {
 	return ""
 }
 
+// Unpacked returns the directory that .ci/NAME has filled with Debian packages which cannot be installed beside others.
+func Unpacked(t testing.TB, name string) string {
+	t.Helper()
+	cache, err := os.UserCacheDir()
+	dir := filepath.Join(cache, "mailmove", name)
+	if err == nil {
+		_, err = os.Stat(filepath.Join(dir, "complete"))
+	}
+	if err != nil {
+		missing(t, name+" is not unpacked in the user's cache; .ci/"+name+" does it")
+	}
+	return dir
+}
+
 // Root asks for the rights of root, which setting owners needs.
 func Root(t testing.TB) {
 	t.Helper()
