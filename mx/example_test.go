@@ -65,6 +65,67 @@ func ExampleCheck_planned() {
 	// ok
 }
 
+// A project that uses this package tests itself without a network: records from a Mock, mail servers from a MockMail.
+func ExampleMockMail() {
+	zone := &mx.Mock{
+		MX: map[string][]string{"example.org": {"10 mx1.example.org.", "20 mx2.example.org."}},
+		A: map[string][]string{
+			"mx1.example.org": {"192.0.2.1"},
+			"mx2.example.org": {"198.51.100.2"},
+			"ns.example.net":  {"203.0.113.53"},
+		},
+		NS: map[string][]string{"example.org": {"ns.example.net."}},
+	}
+	backup := &mx.MockServer{
+		Offers:  []string{"SIZE 10240000", "ETRN"},
+		Replies: map[string]string{"RCPT TO:<alice@": "450 4.1.1 unverified address: connect to mx1 timed out", "RCPT TO:<postmaster@": "250 Ok"},
+	}
+	mail := mx.MockMail{"192.0.2.1:25": {Offers: []string{"SIZE 10240000"}}, "198.51.100.2:25": backup}
+	report, err := mx.Check(context.Background(), "example.org", &mx.Options{Resolver: zone, Dial: mail.Dial, Rcpt: "alice@example.org"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	for _, f := range report.Findings {
+		fmt.Println(f.Rule, f.Severity, f.Detail)
+	}
+	// Output:
+	// SM03 fail mx2.example.org (198.51.100.2) refuses the known recipient: 450 4.1.1 unverified address: connect to mx1 timed out
+	// SM08 warn mx2.example.org (198.51.100.2) does not offer STARTTLS
+}
+
+// The backup's list of recipients is made from the names that the old host takes mail for.
+func ExampleAliases() {
+	names, problems := mx.Aliases("etc/aliases", []byte("postmaster: root\nsales: alice,\n bob\n\"no good\": carol\n"))
+	fmt.Println(names)
+	for _, p := range problems {
+		fmt.Println(p)
+	}
+	// Output:
+	// [postmaster sales]
+	// etc/aliases:4: alias "no good": the part before @ has characters that a backup's tables cannot hold
+}
+
+// The backup's own configuration, read by its own programs.
+func ExampleInspect() {
+	run := func(_ context.Context, name string, args ...string) ([]byte, error) {
+		switch name {
+		case "postconf":
+			return []byte("mydestination = example.org, localhost\nmaximal_queue_lifetime = 5d\nbounce_queue_lifetime = 5d\n"), nil
+		case "df":
+			return []byte("/dev/vda1 1000000 400000 600000 40% /\n"), nil
+		}
+		return nil, fmt.Errorf("%s: not here", name)
+	}
+	machine, err := mx.Inspect(context.Background(), run, "example.org")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(machine.Local, machine.Lifetime)
+	// Output: mydestination 120h0m0s
+}
+
 func ExampleFlush() {
 	queue := func(context.Context) ([]mx.Queued, error) {
 		// the output of "postqueue -j" on the backup

@@ -67,7 +67,7 @@ func TestFlushUnreachable(t *testing.T) {
 	require.Equal(t, Unknown, r.Status)
 	require.Zero(t, r.Code)
 
-	busy := (&mailServer{greeting: "421 busy"}).start(t)
+	busy := greeting("421 busy").start(t)
 	r, err = Flush(t.Context(), busy.addr, "example.test", nil)
 	require.NoError(t, err)
 	require.Equal(t, Unknown, r.Status)

@@ -41,6 +41,8 @@ type lookup struct {
 	exact     bool     // the TTL is the zone's own and not what is left of it in a cache
 	truncated bool
 	limited   bool    // the server refuses such questions, rather than having trouble
+	validated bool    // DNSSEC
+	bogus     bool    // DNSSEC is broken
 	soa       *Record // of the authority section
 }
 
@@ -55,6 +57,8 @@ type host struct {
 	why    string // why addresses, or some of them, are unknown
 	number int    // how many addresses there were, when they are too many
 	beyond bool   // behind Options.MaxHosts: not looked up
+	bogus  bool   // DNSSEC of the addresses is broken
+	tlsa   lookup // of port 25, where the MX set is validated
 }
 
 // zone is the zone that a name lies in.
@@ -88,6 +92,7 @@ type facts struct {
 	zones   []zone // of exchangers outside of zone
 	replies []reply
 	doubles []string // names with two preferences
+	sts     stsFacts
 }
 
 // judged is the set that the rules speak of.
@@ -123,15 +128,15 @@ func (c *checker) gather(ctx context.Context) *facts {
 	jobs := []func(){
 		func() { c.addresses(ctx, &f.own) },
 		func() { f.zone = c.findZone(ctx, c.domain) },
+		func() { f.sts = c.findPolicy(ctx) },
 	}
-	for i := range f.hosts {
-		jobs = append(jobs, func() { c.addresses(ctx, &f.hosts[i]) })
-	}
-	for i := range f.extra {
-		jobs = append(jobs, func() { c.addresses(ctx, &f.extra[i]) })
-	}
-	for i := range f.planned {
-		jobs = append(jobs, func() { c.addresses(ctx, &f.planned[i]) })
+	for _, set := range [][]host{f.hosts, f.extra, f.planned} {
+		for i := range set {
+			jobs = append(jobs, func() { c.addresses(ctx, &set[i]) })
+			if f.mx.validated && !set[i].beyond && set[i].name != "." {
+				jobs = append(jobs, func() { set[i].tlsa = c.ask(ctx, "", "_25._tcp."+set[i].name, "TLSA") })
+			}
+		}
 	}
 	parallel(jobs)
 
@@ -170,7 +175,7 @@ func (c *checker) ask(ctx context.Context, server, name, typ string) lookup {
 		}
 		l.truncated = l.truncated || a.Truncated
 		if a.Code != "NOERROR" && a.Code != "NXDOMAIN" {
-			l.why, l.limited = "answer "+clean(a.Code), a.Code == "REFUSED" || a.Code == "NOTIMP"
+			l.why, l.limited, l.bogus = "answer "+clean(a.Code), a.Code == "REFUSED" || a.Code == "NOTIMP", a.Bogus
 			return l
 		}
 		next, values, loop := follow(a.Answers, asked, typ, &l.chain)
@@ -179,7 +184,7 @@ func (c *checker) ask(ctx context.Context, server, name, typ string) lookup {
 				l.soa = &r
 			}
 		}
-		l.exact = a.Authoritative
+		l.exact, l.validated = a.Authoritative, a.Validated
 		switch {
 		case loop:
 			l.state = looping
@@ -304,6 +309,7 @@ func (c *checker) addresses(ctx context.Context, h *host) {
 		}
 		if l[i].state == unanswered {
 			h.why = join(h.why, typ+": "+l[i].why)
+			h.bogus = h.bogus || l[i].bogus
 		}
 		if len(l[i].chain) > len(h.chain) {
 			h.chain = l[i].chain

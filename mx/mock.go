@@ -14,14 +14,18 @@ type Mock struct {
 	A     map[string][]string
 	AAAA  map[string][]string
 	NS    map[string][]string
-	SOA   map[string]string // "ns.example.org. hostmaster.example.org. 1 7200 900 1209600 300"
-	CNAME map[string]string // followed within the Mock
+	TXT   map[string][]string
+	TLSA  map[string][]string // {"_25._tcp.mx1.example.org": {"3 1 1 0123..."}}
+	SOA   map[string]string   // "ns.example.org. hostmaster.example.org. 1 7200 900 1209600 300"
+	CNAME map[string]string   // followed within the Mock
 
 	TTL map[string]uint32 // seconds, by owner; without an entry 3600
 
-	// Fail maps "example.org MX" to what happens instead of an answer: "SERVFAIL", "REFUSED" or any other code, or
-	// "timeout". "example.org *" stands for all types of a name.
+	// Fail maps "example.org MX" to what happens instead of an answer: "SERVFAIL", "REFUSED" or any other code,
+	// "bogus" (SERVFAIL because of DNSSEC), or "timeout". "example.org *" stands for all types of a name.
 	Fail map[string]string
+
+	Validated bool // the records are signed, and the resolver has checked that
 
 	// Servers holds the zones of name servers that are asked directly, by "address:53". One that is not here times out.
 	Servers map[string]*Mock
@@ -41,11 +45,14 @@ func (m *Mock) Lookup(ctx context.Context, server, name, typ string) (*Answer, e
 		}
 		return zone.Lookup(ctx, "", name, typ)
 	}
-	a := &Answer{Code: "NOERROR", Authoritative: true, Recursive: true}
+	a := &Answer{Code: "NOERROR", Authoritative: true, Recursive: true, Validated: m.Validated}
 	for range maxChain + 1 {
 		if code, ok := m.fails(name, typ); ok {
 			if code == "timeout" {
 				return nil, errMockTimeout
+			}
+			if code == "bogus" {
+				return &Answer{Code: "SERVFAIL", Bogus: true}, nil
 			}
 			return &Answer{Code: code}, nil
 		}
@@ -102,6 +109,10 @@ func (m *Mock) values(name, typ string) []string {
 		v, _ = get(m.AAAA, name)
 	case "NS":
 		v, _ = get(m.NS, name)
+	case "TXT":
+		v, _ = get(m.TXT, name)
+	case "TLSA":
+		v, _ = get(m.TLSA, name)
 	case "SOA":
 		if soa, ok := get(m.SOA, name); ok {
 			v = []string{soa}
@@ -111,7 +122,7 @@ func (m *Mock) values(name, typ string) []string {
 }
 
 func (m *Mock) exists(name string) bool {
-	return has(m.MX, name) || has(m.A, name) || has(m.AAAA, name) || has(m.NS, name) || has(m.SOA, name) || has(m.CNAME, name)
+	return has(m.MX, name) || has(m.A, name) || has(m.AAAA, name) || has(m.NS, name) || has(m.TXT, name) || has(m.TLSA, name) || has(m.SOA, name) || has(m.CNAME, name)
 }
 
 // has reports whether name or a name below it is in the map.

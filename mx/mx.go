@@ -1,6 +1,6 @@
 // Package mx tells whether a domain's mail survives the time in which its mail server is moved: it reads the MX set
-// over DNS with preferences and times to live, judges it by numbered rules (MX01 to MX21), tries the backup exchanger
-// by SMTP without sending a message (SM01 to SM12), draws up the plan of the move and the backup's configuration, and
+// over DNS with preferences and times to live, judges it by numbered rules (MX01 to MX23), tries the backup exchanger
+// by SMTP without sending a message (SM01 to SM16), draws up the plan of the move and the backup's configuration, and
 // asks the backup for its queue afterwards.
 //
 // The promise: what could not be found out is said to be unknown and is never called a fault nor good. Status is part
@@ -8,7 +8,7 @@
 // is changed anywhere, and no message is sent: the SMTP trial ends before DATA.
 //
 // Not promised: a recipient that is accepted is not yet a message that is queued; only a message followed through the
-// queue shows that. DNSSEC, DANE and MTA-STS are not looked at, nor the backup's own configuration files.
+// queue shows that. DNSSEC is judged by what a validating resolver says; nothing is validated here.
 //
 //	report, err := mx.Check(ctx, "example.org", &mx.Options{Backup: "mx2.example.org", Downtime: 4 * time.Hour})
 //	if err != nil {
@@ -20,6 +20,7 @@ package mx
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/netip"
@@ -52,7 +53,9 @@ type Options struct {
 	Cutover  time.Time     // T0, when the old host stops; zero is not known, and the plan's times stay relative
 	Now      time.Time     // the present for MX18; zero is time.Now()
 	Downtime time.Duration // planned time without the primary; 0 judges no budget
-	Lifetime time.Duration // how long the backup keeps a message; 0 is 120 h, the default of Postfix and sendmail
+	Lifetime time.Duration // how long the backup keeps a message; 0 is that of Machine, else 120 h, the default of Postfix and sendmail
+	Daily    int64         // bytes of mail that come in a day, for SM15; 0 judges only whether the backup takes mail now
+	Machine  *Machine      // the backup's own configuration, from Inspect (SM09 to SM16); nil judges none
 
 	Recipients []string // mail addresses or bare user names that the backup shall accept; nil writes no recipient list into Configs
 
@@ -60,6 +63,7 @@ type Options struct {
 	SMTPPort int           // port of that trial, 1 to 65535; 0 is 25
 	Helo     string        // name given in EHLO; "" is the address literal of the connection
 	SMTPWait time.Duration // limit of one SMTP connection, from connecting to QUIT; 0 is 60 s
+	AskETRN  bool          // the trial also says ETRN (SM12), which starts a queue run; true only makes sense from the new host's address
 
 	Timeout  time.Duration // limit of one DNS query; 0 is 3 s
 	Tries    int           // rounds over the DNS servers until a question counts as unanswered, 1 to 10; 0 is 2
@@ -68,6 +72,10 @@ type Options struct {
 	Resolver Resolver // answers DNS questions in place of Server; nil asks over the network
 	// Dial opens every connection (network "udp" or "tcp", address "ip:port"); nil is that of net.Dialer.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// FromBackup opens a connection that begins at the backup, such as the pipes of "ssh -W": whether the new host takes
+	// mail from there (SM13). nil asks nothing.
+	FromBackup func(ctx context.Context, network, address string) (net.Conn, error)
+	Roots      *x509.CertPool // that the certificate of an MTA-STS policy is judged by; nil is the system's
 	// Random yields the 16 hexadecimal digits of the recipient that must not exist; nil draws them from crypto/rand.
 	Random func() string
 }
@@ -82,7 +90,7 @@ type Host struct {
 
 // Finding is what one rule says. A rule without a finding has nothing against the domain or did not apply.
 type Finding struct {
-	Rule     string `json:"rule"`     // MX01 to MX21, SM01 to SM12; stable
+	Rule     string `json:"rule"`     // MX01 to MX23, SM01 to SM16; stable
 	Severity Status `json:"severity"` // Fail, Warn, Info or Unknown
 	Detail   string `json:"detail"`   // what was found
 	Advice   string `json:"advice"`   // what to do about it
@@ -130,6 +138,7 @@ func Check(ctx context.Context, domain string, opt *Options) (*Report, error) {
 			return nil, fmt.Errorf("check %s: %w", show(c.domain), err)
 		}
 	}
+	r.Findings = append(r.Findings, c.returnRule(ctx, f)...)
 	if f.mx.state == found || f.mx.state == nodata {
 		r.Findings = append(r.Findings, budget(&c.opt, proven(f, &c.opt, r.Findings))...)
 	}

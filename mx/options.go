@@ -57,6 +57,9 @@ func newChecker(domain string, opt *Options) (*checker, error) {
 	if o.Dial == nil {
 		o.Dial = (&net.Dialer{}).DialContext
 	}
+	if o.Daily < 0 {
+		return nil, fmt.Errorf("daily volume %d: wanted 0 or more bytes", o.Daily)
+	}
 	if o.Random == nil {
 		o.Random = random
 	}
@@ -93,7 +96,7 @@ func checkNumbers(o *Options) error {
 	}{
 		{"timeout", &o.Timeout, defaultTimeout},
 		{"SMTP wait", &o.SMTPWait, defaultSMTPWait},
-		{"lifetime", &o.Lifetime, defaultLifetime},
+		{"lifetime", &o.Lifetime, lifetimeOf(o)},
 		{"downtime", &o.Downtime, 0},
 	} {
 		if *d.value < 0 {

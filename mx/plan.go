@@ -99,35 +99,39 @@ func before(f *facts, o *Options) []moment {
 	lead := ttl(f) + refresh + time.Hour
 	backup := backupName(f, o)
 	var ms []moment
-	reason := fmt.Sprintf("TTL %s + refresh of secondaries %s + 1h", span(ttl(f)), span(refresh))
+	reason := fmt.Sprintf("TTL %s + refresh %s + 1h", span(ttl(f)), span(refresh))
 	if !f.mx.exact {
 		reason += "; the TTL was seen in a cache, the zone's own may be longer"
 	}
 	if records := toPublish(f, o); len(records) > 0 {
 		ms = append(ms, moment{offset: -lead, do: fmt.Sprintf(
-			"publish in one change: %s; before that A, AAAA and PTR of %s, and its TLSA and MTA-STS entries where the primary has them (%s)",
+			"publish in one change: %s; first A, AAAA and PTR of %s, TLSA and MTA-STS where the primary has them (%s)",
 			strings.Join(records, " and "), backup, reason)})
 	} else {
-		ms = append(ms, moment{offset: -lead, do: "last moment for a change of the MX set; it has a primary and a backup and needs none (" + reason + ")"})
+		ms = append(ms, moment{offset: -lead, do: "last moment for a change of the MX set, which needs none (" + reason + ")"})
 	}
 	return append(ms,
-		moment{offset: -48 * time.Hour, do: "give " + backup + " the list of recipients, postmaster and abuse included"},
-		moment{offset: -24 * time.Hour, do: "rehearse: block port 25 of the old host for 15 minutes, send a message, see it queued on " + backup + ", unblock, flush by ETRN, see it delivered"},
-		moment{offset: -time.Hour, do: "on " + backup + ": lifetimes of messages and bounces to 30d, soft_bounce on"},
+		moment{offset: -48 * time.Hour, do: "configure the backup; give it the recipients, postmaster too"},
+		moment{offset: -24 * time.Hour, do: "rehearse: block port 25 of the old host for 15 minutes, see a message queued on the backup, unblock, flush, see it delivered"},
+		moment{offset: -time.Hour, do: "on the backup: messages and bounces kept for 30d, soft_bounce on"},
 	)
 }
 
 // during are the steps of the outage.
 func during(f *facts, o *Options) []moment {
-	take := "take over the address: A and MX of the primary stay as they are; announce it by ARP or neighbour advertisement"
+	take := "take over the address and announce it (ARP, neighbour advertisement); A and MX stay"
 	if !o.Old.IsValid() {
-		take = "take over the old host's address (A and MX then stay as they are), or change the primary's A and AAAA and wait for their TTL"
+		take = "take over the old host's address; or change the primary's A and AAAA, and wait for their TTL"
 	}
-	limit := fmt.Sprintf("the primary must be back by now: 0.66 of the backup's lifetime %s, the rest is for delivery; else raise the lifetime again", span(o.Lifetime))
+	limit := fmt.Sprintf("the primary must be back: 0.66 of the lifetime %s, the rest is for delivery", span(o.Lifetime))
+	if o.Downtime > 0 {
+		limit += fmt.Sprintf("; planned are %s", span(o.Downtime))
+	}
 	return []moment{
-		{do: "stop the old host's mail service; senders now go to " + backupName(f, o)},
-		{offset: latest(o.Lifetime), do: limit},
+		{do: "stop the old host's mail service; mail now waits on the backup"},
+		{offset: latest(o.Lifetime), do: limit + "; else raise it again"},
 		{after1: true, do: take},
+		{after1: true, do: "or back: the new host off, the old one on, announce the address there; the backup keeps the mail meanwhile"},
 	}
 }
 
@@ -136,10 +140,10 @@ func afterwards(f *facts, o *Options) []moment {
 	backup := backupName(f, o)
 	return []moment{
 		{after1: true, offset: 5 * time.Minute, do: "send a message straight to the primary and read it there"},
-		{after1: true, offset: 10 * time.Minute, do: "flush from the new host: ETRN " + show(f.domain) + " on " + backup + "; repeat until its queue holds no recipient of the domain"},
-		{after1: true, offset: 24 * time.Hour, do: "on " + backup + ": soft_bounce off, lifetimes as before"},
-		{after1: true, offset: o.Lifetime, do: "if " + backup + " was added for the move: remove its MX record, and only that"},
-		{after1: true, offset: o.Lifetime + ttl(f) + senderRetry, do: "then the domain in its relay_domains (relay-domains), the route and the recipient list"},
+		{after1: true, offset: 10 * time.Minute, do: "flush from the new host: ETRN " + show(f.domain) + " on " + backup + ", until the queue is empty"},
+		{after1: true, offset: 24 * time.Hour, do: "on the backup: soft_bounce off, lifetimes as before"},
+		{after1: true, offset: o.Lifetime, do: "if the backup was added for the move: remove its MX, only that"},
+		{after1: true, offset: o.Lifetime + ttl(f) + senderRetry, do: "then relay domain, route and recipients on the backup"},
 	}
 }
 

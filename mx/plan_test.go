@@ -99,10 +99,16 @@ func TestNegativeAnswerLead(t *testing.T) {
 func TestString(t *testing.T) {
 	r := check(t, serve(t, strings.Replace(good, "20", "10", 1)), Options{Backup: "mx2.example.test"})
 	text := r.String()
-	for _, want := range []string{"status   fail\n", "mx       10 mx1.example.test  ttl 5m  192.0.2.1\n", "fail     MX07 ", "plan     T0 ", "configs  postfix/etrn_clients postfix/main.cf"} {
+	for _, want := range []string{"status   fail\n", "mx       10 mx1.example.test  ttl 5m  192.0.2.1\n", "fail     MX07 ", "plan T0 ", "configs  postfix/etrn_clients postfix/main.cf"} {
 		require.Contains(t, text, want)
 	}
-	require.LessOrEqual(t, strings.Count(text, "\n"), 24, "one screen")
+	requireScreen(t, text)
+	sound := check(t, serve(t, good), Options{Backup: "mx2.example.test", Old: ip("192.0.2.1"), New: ip("192.0.2.99"), Downtime: 4 * time.Hour,
+		Cutover: day.Add(100 * time.Hour), Now: day, Recipients: []string{"alice"}})
+	requireScreen(t, sound.String())
+	require.Contains(t, sound.String(), "plan Nov 27 16:00Z stop the old host's mail service")
+	do(t, sound, "or back", "old one on")
+	do(t, sound, "must be back", "0.66 of the lifetime 5d", "planned are 4h")
 
 	hostile := &Report{Status: Fail, MX: make([]Host, 50), Findings: make([]Finding, 0, 50)}
 	for range 50 {
@@ -112,6 +118,15 @@ func TestString(t *testing.T) {
 	require.NotContains(t, text, "\x1b")
 	require.Less(t, len(text), 12000)
 	require.Contains(t, text, "and 38 more")
+}
+
+// requireScreen wants what a terminal of 80 columns shows without scrolling far.
+func requireScreen(t testing.TB, text string) {
+	t.Helper()
+	require.LessOrEqual(t, strings.Count(text, "\n"), 30, "one screen:\n%s", text)
+	for line := range strings.Lines(text) {
+		require.LessOrEqual(t, len(line), columns+1, line)
+	}
 }
 
 func TestSpan(t *testing.T) {

@@ -143,6 +143,20 @@ func TestBackupPostfix(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []string{"SM08 warn"}, rulesOf(r.Findings), "only TLS is not set up: %v", r.Findings)
 
+	opt.Machine, err = Inspect(t.Context(), m.run, "example.test")
+	require.NoError(t, err)
+	require.Empty(t, opt.Machine.Unseen)
+	require.Equal(t, "relay:[192.0.2.1]", opt.Machine.Route)
+	require.Equal(t, 30*day24, opt.Machine.Lifetime)
+	require.Empty(t, opt.Machine.Local)
+	require.NotZero(t, opt.Machine.Free)
+	opt.FromBackup = w.dialFrom(atBackup)
+	opt.AskETRN = true
+	opt.New = ip(atPrimary) // the sink that stands there
+	r, err = Check(t.Context(), "example.test", opt)
+	require.NoError(t, err)
+	require.Equal(t, []string{"SM08 warn"}, rulesOf(r.Findings), "nor in its own configuration: %v", r.Findings)
+
 	primary.close()
 	require.Regexp(t, "^250 ", w.send(atClient, atBackup+":25", "s@client.test", "alice@example.test", note))
 	require.Regexp(t, "^[45]50 .*User unknown", w.send(atClient, atBackup+":25", "s@client.test", "mallory@example.test", note))
@@ -187,6 +201,14 @@ func TestFaultsBounceWithPostfix(t *testing.T) {
 transport_maps = inline:{pinned.test=relay:[192.0.2.1]}
 smtpd_relay_restrictions = reject_unauth_destination
 `, nil)
+	for domain, route := range map[string]string{"equal.test": "", "pinned.test": "relay:[192.0.2.1]"} {
+		i, err := Inspect(t.Context(), m.run, domain)
+		require.NoError(t, err)
+		require.Equal(t, route, i.Route, domain)
+	}
+	i, err := Inspect(t.Context(), m.run, "localhost")
+	require.NoError(t, err)
+	require.Equal(t, "mydestination", i.Local)
 	before := func(domain string) []string {
 		r, err := Check(t.Context(), domain, &Options{Server: atNames + ":53", Dial: w.dialFrom(atNew), Backup: "mx2.example.test", Old: ip(atPrimary)})
 		require.NoError(t, err)

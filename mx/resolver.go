@@ -14,7 +14,8 @@ import (
 // Resolver answers one DNS question. It must be usable from several goroutines at once.
 //
 // server is "" for the resolver that answers for the whole of DNS, or "address:53" of a name server whose own answer is
-// wanted (asked without recursion). name is absolute, in lower case, with a final dot; typ is MX, A, AAAA, NS or SOA.
+// wanted (asked without recursion). name is absolute, in lower case, with a final dot; typ is MX, A, AAAA, NS, SOA, TXT or
+// TLSA.
 // The error means that there was no answer at all: a timeout, a refused connection. SERVFAIL is an Answer.
 type Resolver interface {
 	Lookup(ctx context.Context, server, name, typ string) (*Answer, error)
@@ -28,6 +29,8 @@ type Answer struct {
 	Authoritative bool     // the AA bit
 	Recursive     bool     // the RA bit
 	Truncated     bool     // did not fit into UDP and was fetched over TCP
+	Validated     bool     // the AD bit: the resolver has checked the DNSSEC signatures
+	Bogus         bool     // SERVFAIL, while the resolver has an answer for those who do not want signatures checked (CD)
 }
 
 // Record is a resource record of class IN.
@@ -35,7 +38,7 @@ type Record struct {
 	Name  string // owner, absolute
 	Type  string // MX, A, CNAME ...
 	TTL   uint32 // seconds
-	Value string // as in a zone file, names absolute: "10 mx1.example.org."
+	Value string // as in a zone file, names absolute: "10 mx1.example.org."; the strings of TXT are joined
 }
 
 const (
@@ -85,6 +88,7 @@ func systemServers(file string) ([]string, error) {
 func (c *client) Lookup(ctx context.Context, server, name, typ string) (*Answer, error) {
 	m := new(dns.Msg)
 	m.SetQuestion(name, dns.StringToType[typ])
+	m.AuthenticatedData = true // "tell me": RFC 6840 section 5.7
 	servers := c.servers
 	if server != "" {
 		servers, m.RecursionDesired = []string{server}, false
@@ -108,10 +112,25 @@ func (c *client) Lookup(ctx context.Context, server, name, typ string) (*Answer,
 			}
 		}
 	}
-	if last != nil {
-		return toAnswer(last, truncated), nil
+	if last == nil {
+		return nil, err
 	}
-	return nil, err
+	a := toAnswer(last, truncated)
+	a.Bogus = server == "" && last.Rcode == dns.RcodeServerFailure && c.unsigned(ctx, m)
+	return a, nil
+}
+
+// unsigned asks again with the CD bit (RFC 4035 section 3.2.2) and reports whether there is an answer then.
+func (c *client) unsigned(ctx context.Context, question *dns.Msg) bool {
+	m := question.Copy()
+	m.CheckingDisabled = true
+	for _, s := range c.servers {
+		r, _, err := c.ask(ctx, s, m)
+		if err == nil && (r.Rcode == dns.RcodeSuccess || r.Rcode == dns.RcodeNameError) {
+			return true
+		}
+	}
+	return false
 }
 
 // ask puts the question to one server: over UDP with EDNS, without EDNS where the server does not know it, and over
@@ -170,7 +189,7 @@ func toAnswer(m *dns.Msg, truncated bool) *Answer {
 	}
 	return &Answer{
 		Code: code, Answers: toRecords(m.Answer), Authority: toRecords(m.Ns),
-		Authoritative: m.Authoritative, Recursive: m.RecursionAvailable, Truncated: truncated,
+		Authoritative: m.Authoritative, Recursive: m.RecursionAvailable, Truncated: truncated, Validated: m.AuthenticatedData,
 	}
 }
 
@@ -180,7 +199,7 @@ func toRecords(rrs []dns.RR) []Record {
 	for _, rr := range rrs {
 		h := rr.Header()
 		switch h.Rrtype {
-		case dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeSOA, dns.TypeCNAME:
+		case dns.TypeMX, dns.TypeA, dns.TypeAAAA, dns.TypeNS, dns.TypeSOA, dns.TypeCNAME, dns.TypeTXT, dns.TypeTLSA:
 		default:
 			continue
 		}
@@ -188,6 +207,9 @@ func toRecords(rrs []dns.RR) []Record {
 			continue
 		}
 		value := strings.TrimSpace(strings.TrimPrefix(rr.String(), h.String()))
+		if txt, ok := rr.(*dns.TXT); ok {
+			value = strings.Join(txt.Txt, "")
+		}
 		out = append(out, Record{Name: strings.ToLower(h.Name), Type: dns.TypeToString[h.Rrtype], TTL: h.Ttl, Value: value})
 	}
 	return out

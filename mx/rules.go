@@ -33,8 +33,11 @@ func evaluate(f *facts, o *Options) []Finding {
 		lostPrimaryRule(f, o, &fs)
 	}
 	targetRules(f, o, &fs)
+	machineRules(f, o, &fs)
 	shareRules(f, o, &fs)
 	zoneRules(f, o, &fs)
+	daneRules(f, o, &fs)
+	policyRules(f, &fs)
 	ttlRule(f, o, &fs)
 	return fs
 }
@@ -45,6 +48,9 @@ func domainRules(f *facts, fs *findings) bool {
 	if len(f.mx.chain) > 0 {
 		fs.add("MX21", Info, "publish the MX records at the name itself; a CNAME there also hides TXT records such as SPF",
 			"%s is a CNAME for %s", name, show(f.mx.chain[len(f.mx.chain)-1]))
+	}
+	if f.mx.bogus {
+		bogusRule(name, fs)
 	}
 	switch f.mx.state {
 	case unanswered:

@@ -22,6 +22,7 @@ func (w *world) sendmail(lines string, tables map[string]string) *machine {
 	m.write("etc/mail/sendmail.mc", "OSTYPE(`linux')dnl\ndefine(`confDOMAIN_NAME', `mx2.example.test')dnl\n"+
 		"FEATURE(`no_default_msa')dnl\nDAEMON_OPTIONS(`Port=smtp,Addr="+atBackup+",Name=MTA')dnl\n"+
 		"define(`confDONT_PROBE_INTERFACES', `True')dnl\n"+ // all addresses of the test are this one interface's
+		"define(`confREFUSE_LA', `1000')dnl\ndefine(`confQUEUE_LA', `1000')dnl\n"+ // of a busy machine
 		"define(`confTO_CONNECT', `5s')dnl\ndefine(`confLOG_LEVEL', `0')dnl\n"+lines+"MAILER(`local')dnl\nMAILER(`smtp')dnl\n")
 	m.write("etc/mail/local-host-names", "")
 	m.write("etc/mail/aliases", "postmaster: root\n")
@@ -65,6 +66,19 @@ func TestBackupSendmail(t *testing.T) {
 	r, err := Check(t.Context(), "example.test", opt)
 	require.NoError(t, err)
 	require.Equal(t, []string{"SM08 warn"}, rulesOf(r.Findings), "only TLS is not set up: %v", r.Findings)
+
+	opt.Machine, err = Inspect(t.Context(), m.run, "example.test")
+	require.NoError(t, err)
+	require.Empty(t, opt.Machine.Unseen)
+	require.Equal(t, "esmtp:[192.0.2.1]", opt.Machine.Route)
+	require.Equal(t, 30*day24, opt.Machine.Lifetime)
+	here, err := Inspect(t.Context(), m.run, "mx2.example.test")
+	require.NoError(t, err)
+	require.Equal(t, "class w", here.Local)
+	opt.AskETRN = true
+	r, err = Check(t.Context(), "example.test", opt)
+	require.NoError(t, err)
+	require.Equal(t, []string{"SM08 warn"}, rulesOf(r.Findings), "nor in its own configuration: %v", r.Findings)
 
 	primary.close()
 	require.Regexp(t, "^250 ", w.send(atClient, atBackup+":25", "s@client.test", "alice@example.test", note))

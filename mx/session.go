@@ -135,7 +135,7 @@ func (s *session) hello() (smtpReply, error) {
 
 // secure starts TLS with any certificate, greets anew and returns what is wrong with the certificate for the name, as a
 // server that relays would see it. The connection is of no use after an error.
-func (s *session) secure(name string) (fault string, err error) {
+func (s *session) secure(name string, tlsa lookup) (fault string, err error) {
 	r, err := s.command("STARTTLS")
 	if err != nil {
 		return "", err
@@ -152,9 +152,10 @@ func (s *session) secure(name string) (fault string, err error) {
 		return "", fmt.Errorf("TLS: %w", err)
 	}
 	s.conn, s.in = c, bufio.NewReaderSize(c, replyBuffer)
-	leaf := c.ConnectionState().PeerCertificates[0]
-	if err := leaf.VerifyHostname(name); err != nil {
-		fault = "the certificate is not for this name" + certNames(leaf)
+	chain := c.ConnectionState().PeerCertificates
+	fault = daneFault(tlsa, chain)
+	if err := chain[0].VerifyHostname(name); err != nil {
+		fault = join(fault, "the certificate is not for this name"+certNames(chain[0]))
 	}
 	_, err = s.hello()
 	return fault, err

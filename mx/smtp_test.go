@@ -1,18 +1,15 @@
 package mx
 
 import (
-	"bufio"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
-	"fmt"
 	"math/big"
 	"net"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,38 +17,35 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// mailServer is an SMTP server on loopback that answers from a table.
+// mailServer is a MockServer on loopback.
 type mailServer struct {
-	addr     string
-	greeting string
-	caps     string            // EHLO lines behind the first, separated by commas
-	replies  map[string]string // beginning of a command -> reply; the longest wins
-	tls      *tls.Config       // for STARTTLS
-	mu       sync.Mutex
-	seen     []string
+	addr string
+	MockServer
+}
+
+// greeting is a server that only has a greeting and offers.
+func greeting(text string, offers ...string) *mailServer {
+	return &mailServer{MockServer: MockServer{Greeting: text, Offers: offers}}
 }
 
 // healthy answers as a good backup of example.test does.
 func healthy() *mailServer {
-	return &mailServer{
-		greeting: "220 mx2.example.test ESMTP",
-		caps:     "PIPELINING,SIZE 10240000,ETRN,STARTTLS,ENHANCEDSTATUSCODES",
-		replies: map[string]string{
-			"MAIL":                              "250 2.1.0 Ok",
-			"RCPT":                              "554 5.7.1 Relay access denied",
-			"RCPT TO:<alice@example.test>":      "250 2.1.5 Ok",
-			"RCPT TO:<postmaster@example.test>": "250 2.1.5 Ok",
+	return &mailServer{MockServer: MockServer{
+		Greeting: "220 mx2.example.test ESMTP",
+		Offers:   []string{"PIPELINING", "SIZE 10240000", "ETRN", "STARTTLS", "ENHANCEDSTATUSCODES"},
+		Replies: map[string]string{
+			"RCPT":                                    "554 5.7.1 Relay access denied",
+			"RCPT TO:<alice@example.test>":            "250 2.1.5 Ok",
+			"RCPT TO:<postmaster@example.test>":       "250 2.1.5 Ok",
 			"RCPT TO:<0123456789abcdef@example.test>": "550 5.1.1 User unknown in relay recipient table",
-			"RSET": "250 2.0.0 Ok",
-			"QUIT": "221 2.0.0 Bye",
 			"ETRN": "250 2.0.0 Queuing started",
 		},
-	}
+	}}
 }
 
 func (s *mailServer) with(changes ...string) *mailServer {
 	for i := 0; i < len(changes); i += 2 {
-		s.replies[changes[i]] = changes[i+1]
+		s.Replies[changes[i]] = changes[i+1]
 	}
 	return s
 }
@@ -68,77 +62,13 @@ func (s *mailServer) start(t testing.TB) *mailServer {
 			if err != nil {
 				return
 			}
-			go s.serve(c)
+			go s.Serve(c)
 		}
 	}()
 	return s
 }
 
-func (s *mailServer) serve(c net.Conn) {
-	defer func() { c.Close() }()
-	fmt.Fprintf(c, "%s\r\n", s.greeting)
-	in := bufio.NewReader(c)
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return
-		}
-		line = strings.TrimRight(line, "\r\n")
-		s.mu.Lock()
-		s.seen = append(s.seen, line)
-		reply := s.reply(line)
-		s.mu.Unlock()
-		if reply == "" { // the connection breaks
-			return
-		}
-		fmt.Fprintf(c, "%s\r\n", reply)
-		if line == "STARTTLS" && s.tls != nil {
-			secure := tls.Server(c, s.tls)
-			if secure.Handshake() != nil {
-				return
-			}
-			c, in = secure, bufio.NewReader(secure)
-		}
-		if line == "QUIT" {
-			return
-		}
-	}
-}
-
-// reply may hold several answers for the first, second ... time, separated by "|"; the last one stays.
-func (s *mailServer) reply(line string) string {
-	if strings.HasPrefix(line, "EHLO") && s.replies["EHLO"] == "" {
-		lines := append([]string{"mx2.example.test"}, strings.Split(s.caps, ",")...)
-		for i := range lines[:len(lines)-1] {
-			lines[i] = "250-" + lines[i]
-		}
-		lines[len(lines)-1] = "250 " + lines[len(lines)-1]
-		return strings.Join(lines, "\r\n")
-	}
-	if line == "STARTTLS" && s.replies["STARTTLS"] == "" && s.tls != nil {
-		return "220 2.0.0 Ready to start TLS"
-	}
-	best := ""
-	for prefix := range s.replies {
-		if strings.HasPrefix(line, prefix) && len(prefix) > len(best) {
-			best = prefix
-		}
-	}
-	now, later, more := strings.Cut(s.replies[best], "|")
-	if more {
-		s.replies[best] = later
-	}
-	if best == "" {
-		return "502 5.5.2 Error: command not recognized"
-	}
-	return now
-}
-
-func (s *mailServer) log() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return strings.Join(s.seen, "\n")
-}
+func (s *mailServer) log() string { return strings.Join(s.Commands(), "\n") }
 
 func certificate(t testing.TB, name string) *tls.Config {
 	t.Helper()
@@ -162,6 +92,7 @@ func TestSMTPRules(t *testing.T) {
 	const sub = "RCPT TO:<0123456789abcdef@0123456789abcdef.example.test>"
 	const open = "RCPT TO:<0123456789abcdef@relay-0123456789abcdef.example>"
 	const known = "RCPT TO:<alice@example.test>"
+	const etrn = "ETRN example.test"
 	for _, c := range []struct {
 		name   string
 		backup *mailServer
@@ -170,11 +101,11 @@ func TestSMTPRules(t *testing.T) {
 	}{
 		{"healthy", healthy(), "", ""},
 		{"healthy with soft_bounce", healthy().with("RCPT", "454 4.7.1 Relay access denied", random, "450 4.1.1 User unknown"), "", ""},
-		{"greeting 421", &mailServer{greeting: "421 4.3.2 too busy"}, "SM01 fail", "421 4.3.2 too busy"},
-		{"greeting 554", &mailServer{greeting: "554 5.7.1 go away"}, "SM01 fail", "554"},
-		{"not SMTP", &mailServer{greeting: "SSH-2.0-OpenSSH"}, "SM01 fail", "not an SMTP reply"},
-		{"endless greeting line", &mailServer{greeting: "220 " + strings.Repeat("x", 10000)}, "SM01 fail", "longer than"},
-		{"endless greeting", &mailServer{greeting: strings.TrimSuffix(strings.Repeat("220-x\r\n", 500), "\r\n")}, "SM01 fail", "more than"},
+		{"greeting 421", greeting("421 4.3.2 too busy"), "SM01 fail", "421 4.3.2 too busy"},
+		{"greeting 554", greeting("554 5.7.1 go away"), "SM01 fail", "554"},
+		{"not SMTP", greeting("SSH-2.0-OpenSSH"), "SM01 fail", "not an SMTP reply"},
+		{"endless greeting line", greeting("220 " + strings.Repeat("x", 10000)), "SM01 fail", "longer than"},
+		{"endless greeting", greeting(strings.TrimSuffix(strings.Repeat("220-x\r\n", 500), "\r\n")), "SM01 fail", "more than"},
 		{"known refused", healthy().with(known, "554 5.7.1 Relay access denied"), "SM02 fail", "Relay access denied"},
 		{"known deferred as foreign", healthy().with(known, "454 4.7.1 Relay access denied"), "SM02 fail", "454"},
 		{"known unknown", healthy().with(known, "550 5.1.1 User unknown"), "SM02 fail", "550"},
@@ -196,15 +127,20 @@ func TestSMTPRules(t *testing.T) {
 		{"STARTTLS refused", healthy().with("STARTTLS", "454 4.7.0 TLS not available"), "SM08 warn", "454"},
 		{"certificate of another name", healthy().secured(foreign), "SM08 warn", "www.example.test"},
 		{"TLS demanded", healthy().with("MAIL", "530 5.7.0 Must issue a STARTTLS command first|250 Ok"), "", ""},
+		{"ETRN taken", healthy().with(etrn, "250 2.0.0 Queuing started"), "", ""},
+		{"ETRN refused", healthy().with(etrn, "554 5.7.1 Access denied"), "SM12 warn", "does not allow"},
+		{"ETRN not flushed", healthy().with(etrn, "459 4.7.1 not allowed"), "SM12 warn", "fast_flush_domains"},
+		{"ETRN later", healthy().with(etrn, "421 4.3.2 later"), "SM12 info", "closes"},
+		{"ETRN unknown", healthy().with(etrn, "451 4.3.0 what"), "SM12 info", "451"},
 		{"no ETRN", healthy().offering("SIZE,STARTTLS"), "SM12 warn", "ETRN"},
 		{"no EHLO", healthy().with("EHLO", "502 what"), "SM02 unknown,SM04 info,SM05 info,SM06 unknown,SM07 info,SM08 warn,SM12 warn", "EHLO refused"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			if c.backup.tls == nil {
-				c.backup.tls = mine
+			if c.backup.TLS == nil {
+				c.backup.TLS = mine
 			}
-			primary := (&mailServer{greeting: "220 mx1", caps: "SIZE 8000000"}).start(t)
+			primary := greeting("220 mx1", "SIZE 8000000").start(t)
 			backup := c.backup.start(t)
 			r := tryMail(t, map[string]string{"192.0.2.1:25": primary.addr, "198.51.100.2:25": backup.addr})
 			require.Equal(t, c.want, strings.Join(rulesOf(r.Findings), ","), "%v", r.Findings)
@@ -220,14 +156,17 @@ func TestSMTPRules(t *testing.T) {
 	}
 }
 
-func (s *mailServer) offering(caps string) *mailServer       { s.caps = caps; return s }
-func (s *mailServer) secured(config *tls.Config) *mailServer { s.tls = config; return s }
+func (s *mailServer) offering(offers string) *mailServer {
+	s.Offers = strings.Split(offers, ",")
+	return s
+}
+func (s *mailServer) secured(config *tls.Config) *mailServer { s.TLS = config; return s }
 
 func tryMail(t testing.TB, routes map[string]string) *Report {
 	t.Helper()
 	r, err := Check(t.Context(), "example.test", &Options{
 		Resolver: mailZone, Backup: "mx2.example.test", Rcpt: "alice@example.test", Dial: dialTo(routes),
-		SMTPWait: 10 * time.Second, Random: func() string { return "0123456789abcdef" },
+		SMTPWait: 10 * time.Second, AskETRN: true, Random: func() string { return "0123456789abcdef" },
 	})
 	require.NoError(t, err)
 	return r
@@ -235,7 +174,7 @@ func tryMail(t testing.TB, routes map[string]string) *Report {
 
 // Without an answer from anybody the fault may be on our side.
 func TestUnreachable(t *testing.T) {
-	primary := (&mailServer{greeting: "220 mx1", caps: "SIZE"}).start(t)
+	primary := greeting("220 mx1", "SIZE").start(t)
 	r := tryMail(t, map[string]string{"192.0.2.1:25": primary.addr})
 	require.Equal(t, []string{"SM01 fail"}, rulesOf(r.Findings), "the primary can be reached, the backup cannot")
 
@@ -259,7 +198,7 @@ func TestUnreachable(t *testing.T) {
 func TestNoIPv6Here(t *testing.T) {
 	zone := *mailZone
 	zone.AAAA = map[string][]string{"mx2.example.test": {"2001:db8::2"}}
-	primary := (&mailServer{greeting: "220 mx1", caps: "SIZE"}).start(t)
+	primary := greeting("220 mx1", "SIZE").start(t)
 	backup := healthy().secured(certificate(t, "mx2.example.test")).start(t)
 	r, err := Check(t.Context(), "example.test", &Options{
 		Resolver: &zone, Rcpt: "alice@example.test", Random: func() string { return "0123456789abcdef" },
@@ -274,7 +213,7 @@ func TestSilentMailServer(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	defer l.Close()
-	primary := (&mailServer{greeting: "220 mx1", caps: "SIZE"}).start(t)
+	primary := greeting("220 mx1", "SIZE").start(t)
 	r, err := Check(t.Context(), "example.test", &Options{
 		Resolver: mailZone, Rcpt: "alice@example.test", SMTPWait: 50 * time.Millisecond,
 		Dial: dialTo(map[string]string{"192.0.2.1:25": primary.addr, "198.51.100.2:25": l.Addr().String()}),
@@ -285,7 +224,7 @@ func TestSilentMailServer(t *testing.T) {
 
 // A proven backup stretches the budget: senders need not reach the primary.
 func TestProvenBackup(t *testing.T) {
-	primary := (&mailServer{greeting: "220 mx1", caps: "SIZE"}).start(t)
+	primary := greeting("220 mx1", "SIZE").start(t)
 	backup := healthy().secured(certificate(t, "mx2.example.test")).start(t)
 	opt := Options{
 		Resolver: mailZone, Rcpt: "alice@example.test", Downtime: 30 * time.Hour, Random: func() string { return "0123456789abcdef" },
@@ -294,9 +233,8 @@ func TestProvenBackup(t *testing.T) {
 	r, err := Check(t.Context(), "example.test", &opt)
 	require.NoError(t, err)
 	require.Empty(t, r.Findings)
-	backup.mu.Lock()
-	backup.with("RCPT TO:<alice@example.test>", "550 no")
-	backup.mu.Unlock()
+	refusing := healthy().secured(certificate(t, "mx2.example.test")).with("RCPT TO:<alice@example.test>", "550 no").start(t)
+	opt.Dial = dialTo(map[string]string{"192.0.2.1:25": primary.addr, "198.51.100.2:25": refusing.addr})
 	r, err = Check(t.Context(), "example.test", &opt)
 	require.NoError(t, err)
 	require.Equal(t, []string{"SM02 fail", "SM10 fail"}, rulesOf(r.Findings))

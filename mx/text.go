@@ -8,8 +8,10 @@ import (
 	"time"
 )
 
-// maxLines of findings are printed; the rest is counted.
-const maxLines = 12
+const (
+	maxLines = 12 // of findings and exchangers are printed; the rest is counted
+	columns  = 80 // of a screen
+)
 
 // String is the report for people, on one screen: texts of Configs are only named.
 func (r *Report) String() string {
@@ -36,7 +38,8 @@ func (r *Report) String() string {
 				continue
 			}
 			if printed++; printed <= maxLines {
-				fmt.Fprintf(&b, "%-8s %s %s\n%14s %s\n", f.Severity, f.Rule, clean(f.Detail), "->", f.Advice)
+				wrap(&b, fmt.Sprintf("%-8s %s ", f.Severity, f.Rule), clean(f.Detail))
+				wrap(&b, "           -> ", f.Advice)
 			}
 		}
 	}
@@ -44,10 +47,34 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "%14s and %d more findings\n", "", printed-maxLines)
 	}
 	for _, s := range r.Plan {
-		fmt.Fprintf(&b, "plan     %-9s %s\n", s.At, s.Do)
+		at := s.At
+		if t, err := time.Parse(time.RFC3339, at); err == nil {
+			at = t.Format("Jan 02 15:04Z")
+		}
+		wrap(&b, fmt.Sprintf("plan %-9s ", at), s.Do)
 	}
 	if len(r.Configs) > 0 {
-		fmt.Fprintf(&b, "configs  %s\n", strings.Join(slices.Sorted(maps.Keys(r.Configs)), " "))
+		wrap(&b, "configs  ", strings.Join(slices.Sorted(maps.Keys(r.Configs)), " "))
 	}
 	return b.String()
+}
+
+// wrap prints text behind head in lines of a screen's width; a longer word keeps its line.
+func wrap(b *strings.Builder, head, text string) {
+	column := len(head)
+	b.WriteString(head)
+	for i, word := range strings.Fields(text) {
+		switch {
+		case i == 0:
+		case column+1+len(word) > columns:
+			b.WriteString("\n" + strings.Repeat(" ", len(head)))
+			column = len(head)
+		default:
+			b.WriteByte(' ')
+			column++
+		}
+		b.WriteString(word)
+		column += len(word)
+	}
+	b.WriteByte('\n')
 }

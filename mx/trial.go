@@ -32,6 +32,7 @@ const (
 // trial is what one address of an exchanger answered.
 type trial struct {
 	host     string
+	tlsa     lookup
 	addr     netip.Addr
 	backup   bool
 	dialErr  error     // no greeting
@@ -41,6 +42,7 @@ type trial struct {
 	mail     smtpReply // to MAIL FROM:<>
 	rcpt     [probeKinds]smtpReply
 	first    smtpReply // to the known recipient, where it was asked about twice
+	etrn     smtpReply
 	tlsFault string
 	tlsErr   error
 }
@@ -54,7 +56,7 @@ func (c *checker) trySMTP(ctx context.Context, f *facts) []Finding {
 	add := func(hosts []host, backup bool) {
 		for _, h := range hosts[:min(len(hosts), maxTrialHosts)] {
 			for _, a := range h.addrs[:min(len(h.addrs), maxTrialAddrs)] {
-				trials = append(trials, &trial{host: h.name, addr: a, backup: backup})
+				trials = append(trials, &trial{host: h.name, tlsa: h.tlsa, addr: a, backup: backup})
 			}
 		}
 	}
@@ -121,7 +123,7 @@ func (c *checker) ask5(s *session, t *trial) {
 	}
 	if t.mail.code == 530 && offered {
 		secured = true
-		if t.tlsFault, t.tlsErr = s.secure(name); t.tlsErr != nil {
+		if t.tlsFault, t.tlsErr = s.secure(name, t.tlsa); t.tlsErr != nil {
 			return
 		}
 		t.caps = s.caps
@@ -145,7 +147,12 @@ func (c *checker) ask5(s *session, t *trial) {
 		}
 	}
 	if offered && !secured {
-		t.tlsFault, t.tlsErr = s.secure(name)
+		t.tlsFault, t.tlsErr = s.secure(name, t.tlsa)
+	}
+	if c.opt.AskETRN && t.tlsErr == nil {
+		if _, t.err = s.command("RSET"); t.err == nil { // no ETRN within a transaction
+			t.etrn, t.err = s.command("ETRN %s", domain)
+		}
 	}
 }
 

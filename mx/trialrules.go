@@ -21,8 +21,22 @@ func trialRules(t *trial, all []*trial, fs *findings) {
 	acceptRules(t, fs)
 	sizeRule(t, all, fs)
 	tlsRule(t, fs)
+	etrnRule(t, fs)
+}
+
+// etrnRule is SM12. An offer says little: only ETRN from the new host's address shows whether it may ask.
+func etrnRule(t *trial, fs *findings) {
+	advice := "allow ETRN to the new host's address, or flush on the backup itself"
+	var r FlushResult
+	if t.etrn.code != 0 {
+		meaning(t.etrn, &r)
+	}
 	if _, ok := t.caps["ETRN"]; !ok && t.caps != nil {
-		fs.add("SM12", Warn, "allow ETRN to the new host's address, or flush on the backup itself", "%s does not offer ETRN", t.name())
+		fs.add("SM12", Warn, advice, "%s does not offer ETRN", t.name())
+	} else if r.Status == Fail {
+		fs.add("SM12", Warn, advice, "%s: %s", t.name(), r.Detail)
+	} else if r.Status == Unknown {
+		fs.add("SM12", Info, "ask again", "%s: %s", t.name(), r.Detail)
 	}
 }
 

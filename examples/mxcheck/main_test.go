@@ -15,6 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/mailmove/mailmove/internal/scripts"
+	"github.com/mailmove/mailmove/mx"
 )
 
 func TestMain(m *testing.M) {
@@ -95,9 +96,29 @@ func refusing(w dns.ResponseWriter, m *dns.Msg) {
 	_ = w.WriteMsg(new(dns.Msg).SetRcode(m, dns.RcodeServerFailure))
 }
 
+// etrn starts a mail server on loopback that answers ETRN so, and gives its address.
+func etrn(t *testing.T, reply string) string {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = l.Close() })
+	s := &mx.MockServer{Offers: []string{"ETRN"}, Replies: map[string]string{"ETRN": reply}}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.Serve(c)
+		}
+	}()
+	return l.Addr().String()
+}
+
 // TestScripts: scripts find the servers in $DNS, $SILENT and $SERVFAIL.
 func TestScripts(t *testing.T) {
-	vars := []string{"DNS=" + serve(t, zone(t, "testdata/zone")), "SILENT=" + serve(t, silent), "SERVFAIL=" + serve(t, refusing)}
+	vars := []string{"DNS=" + serve(t, zone(t, "testdata/zone")), "SILENT=" + serve(t, silent), "SERVFAIL=" + serve(t, refusing),
+		"ETRN250=" + etrn(t, "250 2.0.0 Queuing started"), "ETRN253=" + etrn(t, "253 OK, 17 pending messages for node ok.test started"), "ETRN459=" + etrn(t, "459 4.7.1 not allowed")}
 	t.Run("all", func(t *testing.T) { // its end is that of the parallel scripts
 		p := scripts.Params("testdata")
 		setup := p.Setup
