@@ -27,7 +27,7 @@ type FlushOptions struct {
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 }
 
-// FlushResult is the outcome of a Flush.
+// FlushResult is the outcome of a Flush. In JSON, queued is null when it is not known.
 type FlushResult struct {
 	Status Status   `json:"status"` // OK: the queue was seen empty. Fail: refused, or not drained. Unproven: asked, not seen. Unknown: no answer
 	Code   int      `json:"code"`   // reply to ETRN; 0 when there was none

@@ -129,10 +129,10 @@ func (i *inspection) list(name string) []string {
 	var out []string
 	depth, entry := 0, ""
 	for _, r := range i.expand(i.conf[name], 0) + " " {
-		switch {
-		case r == '{':
+		switch r {
+		case '{':
 			depth++
-		case r == '}':
+		case '}':
 			depth--
 		}
 		if depth <= 0 && strings.ContainsRune(" ,\t", r) {

@@ -77,7 +77,7 @@ func (c *checker) fetchPolicy(ctx context.Context) ([]byte, error) {
 	}
 	transport := &http.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: c.opt.Roots},
-		DialContext: func(ctx context.Context, network, _ string) (conn net.Conn, err error) {
+		DialContext: func(ctx context.Context, _, _ string) (conn net.Conn, err error) {
 			for _, a := range h.addrs[:min(len(h.addrs), 2)] {
 				if conn, err = c.opt.Dial(ctx, "tcp", net.JoinHostPort(a.String(), "443")); err == nil {
 					return conn, nil

@@ -53,7 +53,7 @@ func plan(f *facts, o *Options) []Step {
 	if f.planned == nil && len(f.hosts) == 1 && isNull(f.hosts[0]) {
 		return nil
 	}
-	ms := slices.Concat(before(f, o), during(f, o), afterwards(f, o))
+	ms := slices.Concat(before(f, o), during(o), afterwards(f, o))
 	key := func(m moment) time.Duration {
 		switch {
 		case !m.after1:
@@ -118,7 +118,7 @@ func before(f *facts, o *Options) []moment {
 }
 
 // during are the steps of the outage.
-func during(f *facts, o *Options) []moment {
+func during(o *Options) []moment {
 	take := "take over the address and announce it (ARP, neighbour advertisement); A and MX stay"
 	if !o.Old.IsValid() {
 		take = "take over the old host's address; or change the primary's A and AAAA, and wait for their TTL"

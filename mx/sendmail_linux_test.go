@@ -82,26 +82,6 @@ func TestBackupSendmail(t *testing.T) {
 
 	primary.close()
 	require.Regexp(t, "^250 ", w.send(atClient, atBackup+":25", "s@client.test", "alice@example.test", note))
-	require.Regexp(t, "^[45]50 .*User unknown", w.send(atClient, atBackup+":25", "s@client.test", "mallory@example.test", note))
-	require.Regexp(t, "^[45]5[0-9] .*Relaying denied", w.send(atClient, atBackup+":25", "s@client.test", "x@foreign.test", note))
-
-	queue := QueueOf(m.run)
-	flush := &FlushOptions{Dial: w.dialFrom(atNew), Queue: queue, Poll: 100 * time.Millisecond, Again: time.Second, Wait: 3 * time.Second}
-	f, err := Flush(t.Context(), atBackup, "example.test", flush)
-	require.NoError(t, err)
-	require.Equal(t, Fail, f.Status, "%s", f)
-	require.Equal(t, 250, f.Code, "sendmail says that it started")
-	require.Equal(t, 1, *f.Queued)
-	require.Contains(t, f.Detail, "Connection refused", "why it is stuck")
-
-	primary.open(w)
-	flush.Wait = 30 * time.Second
-	f, err = Flush(t.Context(), atBackup, "example.test", flush)
-	require.NoError(t, err)
-	require.Equal(t, OK, f.Status, "%s", f)
-	require.Zero(t, *f.Queued)
-	got := primary.taken()
-	require.Len(t, got, 1, "delivered once")
-	require.Equal(t, "alice@example.test", got[0].rcpt)
-	require.True(t, strings.HasSuffix(got[0].text, note[strings.Index(note, "Subject:"):]), "%q", got[0].text)
+	stuckFlush(t, w, m)
+	drains(t, w, m, primary)
 }
