@@ -140,12 +140,22 @@ func etrn(ctx context.Context, o *Options, address, domain string, r *FlushResul
 	if err == nil {
 		reply, err = s.command("ETRN %s", domain)
 	}
+	noTLS := ""
+	if _, offered := s.caps["STARTTLS"]; err == nil && reply.code == 530 && offered {
+		host, _, _ := net.SplitHostPort(address)
+		if _, tlsErr := s.secure(host, lookup{}); tlsErr != nil { // any certificate: the request holds no secret
+			noTLS = clean(tlsErr.Error())
+		} else {
+			reply, err = s.command("ETRN %s", domain)
+		}
+	}
 	if err != nil {
 		r.Status, r.Detail = Unknown, clean(err.Error())
 		return
 	}
 	r.Code = reply.code
 	meaning(reply, r)
+	r.Detail = join(r.Detail, noTLS)
 }
 
 // meaning reads the codes of RFC 1985 section 5.3, and those that servers add.

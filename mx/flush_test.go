@@ -78,6 +78,22 @@ func TestFlushUnreachable(t *testing.T) {
 	require.ErrorIs(t, err, context.Canceled)
 }
 
+// A server that wants TLS first gets it.
+func TestFlushUnderTLS(t *testing.T) {
+	s := healthy().with("ETRN", "530 5.7.0 Must issue a STARTTLS command first|250 2.0.0 Queuing started").secured(certificate(t, "other.test")).start(t)
+	r, err := Flush(t.Context(), s.addr, "example.test", nil)
+	require.NoError(t, err)
+	require.Equal(t, 250, r.Code, "%s", r)
+	require.Equal(t, Unproven, r.Status)
+	require.Contains(t, s.log(), "STARTTLS\nEHLO")
+	s = healthy().with("ETRN", "530 5.7.0 Must issue a STARTTLS command first", "STARTTLS", "454 4.7.0 not now").start(t)
+	r, err = Flush(t.Context(), s.addr, "example.test", nil)
+	require.NoError(t, err)
+	require.Equal(t, Fail, r.Status)
+	require.Equal(t, 530, r.Code)
+	require.Contains(t, r.Detail, "454")
+}
+
 func TestFlushArguments(t *testing.T) {
 	for _, c := range [][2]string{
 		{"mx2.example.test", "@example.test"}, {"mx2.example.test", "#example.test"}, {"mx2.example.test", ""},

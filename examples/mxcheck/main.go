@@ -39,6 +39,8 @@ func run(ctx context.Context, c *cli.Call) error {
 	c.Flags.DurationVar(&opt.Lifetime, "lifetime", 0, "how long the backup keeps a message (default: as -on says, else 120h)")
 	c.Flags.StringVar(&opt.Rcpt, "rcpt", "", "known recipient `user@D`: tries the backup by SMTP, without sending")
 	c.Flags.IntVar(&opt.SMTPPort, "smtp-port", 25, "port of that trial")
+	c.Flags.BoolVar(&opt.AskETRN, "etrn", false, "the trial also asks for the queue: for a run on the new server")
+	c.Flags.Int64Var(&opt.Daily, "daily", 0, "`bytes` of mail that come in a day, for the disk of -on")
 	c.Flags.Func("cutover", "`time` at which the old server stops, as 2026-11-30T22:00:00+01:00", func(s string) (err error) {
 		opt.Cutover, err = time.Parse(time.RFC3339, s)
 		return err

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
+	"os/exec"
 	"time"
 
 	"github.com/mailmove/mailmove/internal/atomicfile"
@@ -24,9 +26,33 @@ func surroundings(ctx context.Context, c *cli.Call, opt *mx.Options, domain, fro
 		}
 	}
 	if on != "" {
+		if opt.New.IsValid() {
+			opt.FromBackup = dialFrom(on)
+		}
 		opt.Machine, err = mx.Inspect(ctx, runOn(on), domain)
 	}
 	return err
+}
+
+// dialFrom opens connections that begin on that host, by the port forwarding of ssh(1).
+func dialFrom(on string) func(ctx context.Context, network, address string) (net.Conn, error) {
+	if on == "localhost" {
+		return (&net.Dialer{}).DialContext
+	}
+	return func(ctx context.Context, _, address string) (net.Conn, error) {
+		here, there := net.Pipe()
+		ssh := exec.CommandContext(ctx, "ssh", "-o", "BatchMode=yes", "-W", address, "--", on)
+		ssh.Stdin, ssh.Stdout = there, there
+		ssh.WaitDelay = time.Second // stdin stays open when ssh has ended
+		if err := ssh.Start(); err != nil {
+			return nil, err
+		}
+		go func() {
+			_ = ssh.Wait()
+			_ = there.Close()
+		}()
+		return here, nil
+	}
 }
 
 // recipients are the names that the server at root takes mail for: its people, its aliases, and root.
