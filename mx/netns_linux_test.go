@@ -125,7 +125,6 @@ type machine struct {
 	dir string   // etc and var are here
 	env []string // of its programs
 	cmd *exec.Cmd
-	out *bytes.Buffer
 }
 
 // newMachine prepares /etc with what programs need to look up users and names, and nothing else of this host.
@@ -134,7 +133,7 @@ func (w *world) newMachine(server string) *machine {
 	// Not t.TempDir: daemons that give up root must get through.
 	dir, err := os.MkdirTemp("", "mx-")
 	require.NoError(w.t, err)
-	m := &machine{w: w, dir: dir, out: &bytes.Buffer{}}
+	m := &machine{w: w, dir: dir}
 	w.t.Cleanup(func() { os.RemoveAll(dir) })
 	require.NoError(w.t, os.Chmod(dir, 0o755))
 	for _, d := range []string{"etc", "var/spool", "var/lib", "var/log", "var/tmp", "var/mail", "var/run"} {
@@ -167,18 +166,19 @@ func (m *machine) boot(script string) {
 	m.w.t.Helper()
 	m.cmd = exec.Command("/bin/sh", "-ec", "mount --make-rprivate /\nmount --bind "+m.dir+"/etc /etc\nmount --bind "+m.dir+"/var /var\nmount -t proc proc /proc\n"+script)
 	m.cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS}
-	m.cmd.Stdout, m.cmd.Stderr = m.out, m.out
+	console, err := os.Create(filepath.Join(m.dir, "console"))
+	require.NoError(m.w.t, err)
+	defer console.Close()
+	m.cmd.Stdout, m.cmd.Stderr = console, console
 	m.cmd.Env = append(os.Environ(), m.env...)
 	m.cmd.Dir = "/"
-	m.cmd.WaitDelay = 10 * time.Second
-	var err error
 	m.w.in(func() { err = m.cmd.Start() })
 	require.NoError(m.w.t, err)
 	m.w.t.Cleanup(func() {
 		_ = m.cmd.Process.Kill()
 		_ = m.cmd.Wait()
 		if m.w.t.Failed() {
-			m.w.t.Logf("%s", m.out)
+			m.w.t.Logf("%s", m.console())
 			_ = filepath.Walk(filepath.Join(m.dir, "var/log"), func(path string, info os.FileInfo, err error) error {
 				if err == nil && info.Mode().IsRegular() {
 					text, _ := os.ReadFile(path)
@@ -188,6 +188,14 @@ func (m *machine) boot(script string) {
 			})
 		}
 	})
+}
+
+// console is what the first process and its children have said.
+func (m *machine) console() string {
+	m.w.t.Helper()
+	text, err := os.ReadFile(filepath.Join(m.dir, "console"))
+	require.NoError(m.w.t, err)
+	return string(text)
 }
 
 // run runs a program in the machine.

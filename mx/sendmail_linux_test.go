@@ -60,7 +60,7 @@ func TestBackupSendmail(t *testing.T) {
 		}
 	}
 	m := w.sendmail(before.Configs["sendmail/sendmail.mc"], tables)
-	require.Empty(t, m.out.String(), "the configuration loads without a word")
+	require.Empty(t, m.console(), "the configuration loads without a word")
 
 	opt.Rcpt = "alice@example.test"
 	r, err := Check(t.Context(), "example.test", opt)
