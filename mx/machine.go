@@ -47,10 +47,11 @@ func Inspect(ctx context.Context, run Run, domain string) (*Machine, error) {
 }
 
 type inspection struct {
-	run    Run
-	domain string
-	m      Machine
-	conf   map[string]string
+	run      Run
+	domain   string
+	m        Machine
+	conf     map[string]string
+	replaced int // names so far in this value
 }
 
 func (i *inspection) unseen(format string, args ...any) {
@@ -149,12 +150,19 @@ func (i *inspection) list(name string) []string {
 
 var postfixName = regexp.MustCompile(`\$(?:(\w+)|\{(\w+)\}|\((\w+)\))`)
 
-// expand replaces $name, ${name} and $(name), as deep as Postfix does at most.
+// expand replaces $name, ${name} and $(name). Names that stand for each other end at a bound of all replacements, since
+// two at each step would double the work.
 func (i *inspection) expand(value string, depth int) string {
-	if depth > 20 || len(value) > 1<<16 {
+	if depth == 0 {
+		i.replaced = 0
+	}
+	if depth > 20 {
 		return ""
 	}
 	return postfixName.ReplaceAllStringFunc(value, func(s string) string {
+		if i.replaced++; i.replaced > 1000 {
+			return ""
+		}
 		return i.expand(i.conf[strings.Trim(s, "${}()")], depth+1)
 	})
 }
