@@ -81,6 +81,20 @@ func BenchmarkScan(b *testing.B) {
 	}
 }
 
+// BenchmarkSplit cuts and hashes. Divide by the processors to compare it with crypto/sha256 alone.
+func BenchmarkSplit(b *testing.B) {
+	for _, n := range []int{5_000, 100_000} {
+		b.Run(fmt.Sprintf("%dKB", n/1000), func(b *testing.B) {
+			f, size := benchBox(b, n, false)
+			b.SetBytes(size)
+			for b.Loop() {
+				_, err := Split(context.Background(), f, size, func(Chunk) error { return nil })
+				require.NoError(b, err)
+			}
+		})
+	}
+}
+
 func BenchmarkAudit(b *testing.B) {
 	f, size := benchBox(b, 100_000, false)
 	b.SetBytes(size)
