@@ -95,7 +95,7 @@ func (c *cutter) endHeader(b []byte, at int) int {
 // nextBody is nextHeader for a body, which only a From_ line ends.
 func (c *cutter) nextBody(b []byte, eof bool) (at int, found bool) {
 	for {
-		n := bytes.Index(b[c.pos:], separator)
+		n := indexSeparator(b[c.pos:])
 		if n < 0 {
 			c.pos = max(c.pos, len(b)-len(separator)+1)
 			return c.pos, false

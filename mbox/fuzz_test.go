@@ -126,3 +126,20 @@ func boolInt(b bool) int {
 	}
 	return 0
 }
+
+// FuzzIndexSeparator: it is bytes.Index, whatever lies between blanks and line ends.
+func FuzzIndexSeparator(f *testing.F) {
+	for _, pad := range []int{0, 1, rareBlank - 6, rareBlank - 5, rareBlank, textStride - 1, textStride, textStride + 5, 3 * textStride} {
+		for _, fill := range []string{"A", " ", "\n", "From ", "\nFrom"} {
+			f.Add([]byte(fill), uint16(pad), []byte("\nFrom \nFrom "))
+		}
+	}
+	f.Fuzz(func(t *testing.T, fill []byte, pad uint16, end []byte) {
+		src := append(bytes.Repeat(fill, int(pad)/max(len(fill), 1)), end...)
+		for range 3 {
+			require.Equal(t, bytes.Index(src, separator), indexSeparator(src))
+			src = src[min(len(src), 7):]
+		}
+		require.Equal(t, bytes.Index(fill, separator), indexSeparator(fill))
+	})
+}

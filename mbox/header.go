@@ -54,6 +54,16 @@ var fields = func() (byLen [16][]struct {
 	return byLen
 }()
 
+// named holds the bytes that names of fields begin with, so that most lines need no closer look.
+var named = func() (first [256]bool) {
+	for _, list := range fields {
+		for _, e := range list {
+			first[e.name[0]], first[e.name[0]-('a'-'A')] = true, true
+		}
+	}
+	return first
+}()
+
 func fieldOf(name []byte) field {
 	if len(name) >= len(fields) {
 		return other
@@ -118,8 +128,12 @@ func (h *header) sum() string {
 }
 
 // name starts a field at the beginning of a line and returns where its value begins: after the colon and one blank.
-// A line without a colon is a value without a name.
+// A line without a colon is a value without a name. b is not empty.
 func (h *header) name(b []byte) int {
+	if !h.md5All && !named[b[0]] {
+		h.start(other)
+		return 0
+	}
 	if n := bytes.IndexByte(b, '\n'); n >= 0 {
 		b = b[:n]
 	}

@@ -286,7 +286,7 @@ func (s *scanner) next(from, stop int64, take bool) (int64, error) {
 		}
 		b = b[left:]
 		b = b[:min(int64(len(b)), stop-from+int64(len(separator))-1)]
-		i := bytes.Index(b, separator)
+		i := indexSeparator(b)
 		if i < 0 {
 			// The last bytes may be the beginning of a separator. At the end of the file they are not.
 			if len(b) < len(separator) {
