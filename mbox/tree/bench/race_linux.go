@@ -1,0 +1,138 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"regexp"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// runner is one program in a race.
+type runner struct {
+	name   string
+	needs  string // program that must be there
+	argv   []string
+	before func() error                // before each run, not measured
+	bytes  func(stdout []byte) float64 // message bytes that it moved; nil: not known
+}
+
+// result is what the runs of one runner gave, in their order.
+type result struct {
+	absent  bool
+	seconds []float64
+	rss     float64 // most MiB of the process
+	bytes   float64 // of the last run, -1 when not known
+}
+
+// race lets the runners take turns. change, if any, runs once before each round. target is what is synced.
+func (b *bench) race(target string, change func(round int) error, runners []runner) (map[string]*result, error) {
+	results := make(map[string]*result)
+	for round := range b.rounds {
+		if change != nil {
+			if err := change(round); err != nil {
+				return nil, err
+			}
+		}
+		for _, r := range runners {
+			res := results[r.name]
+			if res == nil {
+				_, err := exec.LookPath(r.argv[0])
+				if err == nil && r.needs != "" {
+					_, err = exec.LookPath(r.needs)
+				}
+				res = &result{absent: err != nil, bytes: -1}
+				results[r.name] = res
+			}
+			if res.absent {
+				continue
+			}
+			if err := b.once(target, r, res); err != nil {
+				return nil, fmt.Errorf("%s: %w", r.name, err)
+			}
+		}
+	}
+	return results, nil
+}
+
+func (b *bench) once(target string, r runner, res *result) error {
+	if r.before != nil {
+		if err := r.before(); err != nil {
+			return err
+		}
+	}
+	if err := syncfs(target); err != nil {
+		return err
+	}
+	var stdout, stderr bytes.Buffer
+	cmd := exec.CommandContext(b.ctx, r.argv[0], r.argv[1:]...)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	start := time.Now()
+	if err := cmd.Run(); err != nil {
+		return errors.Join(b.ctx.Err(), fmt.Errorf("%w: %s", err, tail(stderr.String()+stdout.String())))
+	}
+	if err := syncfs(target); err != nil {
+		return err
+	}
+	res.seconds = append(res.seconds, time.Since(start).Seconds())
+	res.rss = max(res.rss, float64(cmd.ProcessState.SysUsage().(*syscall.Rusage).Maxrss)/1024)
+	if r.bytes != nil {
+		res.bytes = r.bytes(stdout.Bytes())
+	}
+	return nil
+}
+
+// tail is the last line of what a program said.
+func tail(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}
+
+// syncfs makes the file system of dir durable.
+func syncfs(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return unix.Syncfs(int(f.Fd()))
+}
+
+// oursBytes reads the bytes that copymail wrote from its report.
+func oursBytes(stdout []byte) float64 {
+	var report map[string]any
+	if json.Unmarshal(stdout, &report) != nil {
+		return -1
+	}
+	for _, key := range []string{"literal_bytes", "copied_bytes"} {
+		if n, ok := report[key].(float64); ok {
+			return n
+		}
+	}
+	return -1
+}
+
+var literal = regexp.MustCompile(`Literal data: ([0-9,]+)`)
+
+// rsyncBytes reads the literal data from rsync --stats.
+func rsyncBytes(stdout []byte) float64 {
+	m := literal.FindSubmatch(stdout)
+	if m == nil {
+		return -1
+	}
+	n, err := strconv.ParseFloat(strings.ReplaceAll(string(m[1]), ",", ""), 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
