@@ -173,6 +173,9 @@ func (h *header) inMD5(f field) bool {
 	return f == fDeliveredTo || f == fXDeliveryID
 }
 
+// wanted tells whether anybody reads the value of the current field.
+func (h *header) wanted() bool { return h.keep || h.md5On }
+
 // fold goes on with the field in a continuation line. The line end before it was \r\n or \n.
 func (h *header) fold(crlf bool) {
 	if !h.keep {

@@ -169,7 +169,14 @@ func (s *scanner) headers(m *Message) (search int64, err error) {
 			s.h.fold(crlf)
 		} else {
 			s.h.end(m, &s.uids)
-			pos += int64(s.h.name(b))
+			value := s.h.name(b)
+			if s.h.wanted() {
+				pos += int64(value)
+			}
+		}
+		if n := bytes.IndexByte(b, '\n'); n >= 0 && !s.h.wanted() {
+			pos, crlf = pos+int64(n)+1, n > 0 && b[n-1] == '\r'
+			continue
 		}
 		if pos, crlf, err = s.value(pos); err != nil {
 			return 0, err
