@@ -73,7 +73,8 @@ func descend(dir *os.Root, name string) (*os.Root, error) {
 	return sub, nil
 }
 
-// openFile opens the regular file name for reading. It neither follows a link nor waits for the writer of a FIFO.
+// openFile opens the regular file name for reading. It neither follows a link nor waits for the writer of a FIFO, and
+// leaves the access time alone where the system allows it: for the owner and root on Linux.
 func openFile(dir *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	seen, err := dir.Lstat(name)
 	if err != nil {
@@ -82,7 +83,7 @@ func openFile(dir *os.Root, name string) (*os.File, fs.FileInfo, error) {
 	if err := regular(seen, name); err != nil {
 		return nil, nil, err
 	}
-	f, err := dir.OpenFile(name, os.O_RDONLY|openNonblock, 0)
+	f, err := openQuiet(dir, name)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -95,6 +96,14 @@ func openFile(dir *os.Root, name string) (*os.File, fs.FileInfo, error) {
 		return nil, nil, err
 	}
 	return f, info, nil
+}
+
+func openQuiet(dir *os.Root, name string) (*os.File, error) {
+	f, err := dir.OpenFile(name, os.O_RDONLY|openNonblock|openNoatime, 0)
+	if openNoatime != 0 && errors.Is(err, fs.ErrPermission) {
+		f, err = dir.OpenFile(name, os.O_RDONLY|openNonblock, 0)
+	}
+	return f, err
 }
 
 func regular(info fs.FileInfo, name string) error {

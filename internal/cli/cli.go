@@ -77,14 +77,23 @@ func (c *Call) Parse(least, most int) error {
 
 // Verb reads the word before the flags, "" when there is none, and then the flags, which no argument may follow.
 func (c *Call) Verb(verbs ...string) (string, error) {
-	verb := ""
-	if len(c.args) > 0 && !strings.HasPrefix(c.args[0], "-") {
-		verb, c.args = c.args[0], c.args[1:]
-		if !slices.Contains(verbs, verb) {
-			return "", c.Misused("no such verb %q: want %s", verb, strings.Join(verbs, ", "))
-		}
+	verb, err := c.Word(verbs...)
+	if err != nil {
+		return "", err
 	}
 	return verb, c.Parse(0, 0)
+}
+
+// Word reads the word before the flags, "" when there is none. The flags, which may depend on it, are read by Parse.
+func (c *Call) Word(words ...string) (string, error) {
+	word := ""
+	if len(c.args) > 0 && !strings.HasPrefix(c.args[0], "-") {
+		word, c.args = c.args[0], c.args[1:]
+		if !slices.Contains(words, word) {
+			return "", c.Misused("no such verb %q: want %s", word, strings.Join(words, ", "))
+		}
+	}
+	return word, nil
 }
 
 // Misused says what is wrong with the command line.

@@ -1,0 +1,5 @@
+package mbox
+
+import "syscall"
+
+const openNoatime = syscall.O_NOATIME

@@ -1,0 +1,5 @@
+//go:build !linux
+
+package mbox
+
+const openNoatime = 0
