@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"slices"
 	"time"
 
@@ -19,15 +20,23 @@ import (
 	"github.com/mailmove/mailmove/internal/lockfile"
 )
 
-// Plan reads the mailbox at path, without locks, and says what would leave it. A symbolic link, a FIFO and a file with
-// several names are refused; no link that an ordinary user could have planted is followed.
+// Plan reads the mailbox at path, without locks, and says what would leave it. One that is written to meanwhile is read
+// again, five times at most. A symbolic link, a FIFO and a file with several names are refused; no link that an ordinary
+// user could have planted is followed.
 func (a *Archive) Plan(ctx context.Context, path string) (*ArchivePlan, error) {
-	box, err := openBox(path, unix.O_RDONLY)
-	if err != nil {
-		return nil, err
+	for try := 1; ; try++ {
+		box, err := openBox(path, unix.O_RDONLY)
+		if err != nil {
+			return nil, err
+		}
+		p, err := a.PlanOf(ctx, box.f, box.st.Size, path, ownerOf(box.st.Uid))
+		now, statErr := box.stat()
+		box.close()
+		changed := statErr != nil || now.Size != box.st.Size || now.Mtim != box.st.Mtim || now.Ctim != box.st.Ctim
+		if err == nil || !changed || try == 5 || ctx.Err() != nil {
+			return p, err
+		}
 	}
-	defer box.close()
-	return a.PlanOf(ctx, box.f, box.st.Size, path, ownerOf(box.st.Uid))
 }
 
 // Apply moves the messages of the plan. All locks of the mailbox and of the archives are taken, or none, and tried again
@@ -44,7 +53,7 @@ func (p *ArchivePlan) Apply(ctx context.Context) (*ArchiveReceipt, error) {
 		return nil, err
 	}
 	for _, r := range recovered {
-		if r.Err != nil && r.Path == p.Path {
+		if r.Err != nil && r.Path == absolute(p.Path) {
 			return nil, r.Err
 		}
 	}
@@ -202,7 +211,7 @@ func (k *work) run(ctx context.Context) (err error) {
 func (k *work) prepare(ctx context.Context, alive func() error) error {
 	box, e := k.box, &k.plan.edit
 	k.w = &journal{
-		Version: 1, State: archiving, Mailbox: box.path, Dev: uint64(box.st.Dev), Ino: box.st.Ino,
+		Version: 1, State: archiving, Mailbox: absolute(box.path), Dev: uint64(box.st.Dev), Ino: box.st.Ino,
 		Size: box.st.Size, From: e.from, NewSize: e.size, Tail: "tail", Sums: "sums",
 		Accessed: [2]int64{int64(box.st.Atim.Sec), int64(box.st.Atim.Nsec)},
 		Modified: [2]int64{int64(box.st.Mtim.Sec), int64(box.st.Mtim.Nsec)},
@@ -232,6 +241,14 @@ func (k *work) prepare(ctx context.Context, alive func() error) error {
 	return k.j.write(k.w)
 }
 
+// absolute is for paths in a journal, which is read from any directory.
+func absolute(path string) string {
+	if full, err := filepath.Abs(path); err == nil {
+		return full
+	}
+	return path
+}
+
 func (k *work) lockArchives() error {
 	for i := range k.plan.Targets {
 		b, made, err := openArchive(&k.plan.Targets[i], k.box)
@@ -245,7 +262,7 @@ func (k *work) lockArchives() error {
 			}
 		}
 		k.archives = append(k.archives, b)
-		k.w.Archives = append(k.w.Archives, journalArchive{Path: b.path, Dev: uint64(b.st.Dev), Ino: b.st.Ino, Made: made, Added: fmt.Sprintf("add-%d", i)})
+		k.w.Archives = append(k.w.Archives, journalArchive{Path: absolute(b.path), Dev: uint64(b.st.Dev), Ino: b.st.Ino, Made: made, Added: fmt.Sprintf("add-%d", i)})
 		if b.lock, err = lockfile.Mailbox(b.dir, b.base, b.f, true); err != nil {
 			return err
 		}
@@ -276,7 +293,7 @@ func (j *job) appendTo(b *boxFile, a *journalArchive, alive func() error) error 
 	if err := copyRange(io.NewOffsetWriter(writer{b}, a.Size), added, 0, a.Bytes, alive); err != nil {
 		return err
 	}
-	if err := sync(b.f); err != nil {
+	if err := flush(b.f); err != nil {
 		return err
 	}
 	return holds(b, a.Size, a.Bytes, a.SHA256, alive)
@@ -350,7 +367,7 @@ func cut(b *boxFile, size int64) error {
 	if err := b.f.Truncate(size); err != nil {
 		return err
 	}
-	return sync(b.f)
+	return flush(b.f)
 }
 
 // equalAt tells whether the bytes of r at off are b.

@@ -162,7 +162,7 @@ func (j *job) write(w *journal) error {
 	if _, err := f.Write(append(data, '\n')); err != nil {
 		return err
 	}
-	if err := sync(f); err != nil {
+	if err := flush(f); err != nil {
 		return err
 	}
 	if err := at("rename", "journal"); err != nil {
@@ -171,7 +171,7 @@ func (j *job) write(w *journal) error {
 	if err := os.Rename(j.file("journal.new"), j.file("journal")); err != nil {
 		return err
 	}
-	return sync(j.dir)
+	return flush(j.dir)
 }
 
 // read reads the journal; fs.ErrNotExist: there is none.
@@ -206,7 +206,7 @@ func (j *job) remove() error {
 		return err
 	}
 	if err := os.Remove(j.file("journal")); err == nil {
-		if err := sync(j.dir); err != nil {
+		if err := flush(j.dir); err != nil {
 			return err
 		}
 	} else if !errors.Is(err, fs.ErrNotExist) {
@@ -218,7 +218,7 @@ func (j *job) remove() error {
 	return os.RemoveAll(j.path)
 }
 
-func sync(f *os.File) error {
+func flush(f *os.File) error {
 	if err := at("fsync", f.Name()); err != nil {
 		return err
 	}

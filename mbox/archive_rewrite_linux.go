@@ -21,7 +21,7 @@ func (j *job) rewrite(box *boxFile, w *journal, alive func() error) error {
 	if err := j.overwrite(box, w, alive); err != nil {
 		return err
 	}
-	if err := sync(box.f); err != nil {
+	if err := flush(box.f); err != nil {
 		return err
 	}
 	if err := setSize(box, w.NewSize); err != nil {
@@ -72,7 +72,7 @@ func setSize(box *boxFile, size int64) error {
 	if err := box.f.Truncate(size); err != nil {
 		return err
 	}
-	return sync(box.f)
+	return flush(box.f)
 }
 
 // settle sets the times and waits for stable storage. Dovecot takes a mailbox for unchanged when size and second of the
@@ -99,7 +99,7 @@ func (w *journal) settle(box *boxFile) error {
 	if err := unix.UtimesNanoAt(unix.AT_FDCWD, self, []unix.Timespec{atime, mtime}, 0); err != nil {
 		return err
 	}
-	return sync(box.f)
+	return flush(box.f)
 }
 
 func ts(t [2]int64) unix.Timespec { return unix.NsecToTimespec(t[0]*1e9 + t[1]) }

@@ -54,7 +54,7 @@ func (j *job) put(name string, write func(w io.Writer) error) (size int64, sum s
 	if err := write(io.MultiWriter(f, sha)); err != nil {
 		return 0, "", err
 	}
-	if err := sync(f); err != nil {
+	if err := flush(f); err != nil {
 		return 0, "", err
 	}
 	info, err := f.Stat()

@@ -86,25 +86,30 @@ func archive(ctx context.Context, c *cli.Call) error {
 func each(ctx context.Context, c *cli.Call, one func(context.Context, string) (*moved, error), apply bool) error {
 	r := &archiveReport{Mailboxes: []*moved{}, Applied: apply}
 	var finding error
+	var failed []error
 	for _, path := range c.Flags.Args() {
 		m, err := one(ctx, path)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if err != nil && !settled(err) {
-			return err
-		}
 		if err != nil {
 			m = &moved{Path: path, Archives: []target{}, Error: err.Error()}
-			finding = cli.ErrFinding
 			r.Applied = false
-			c.Warn("%v", err)
+			if !settled(err) {
+				failed = append(failed, err)
+			} else {
+				finding = cli.ErrFinding
+				c.Warn("%v", err)
+			}
 		}
 		r.Mailboxes = append(r.Mailboxes, m)
 		r.Messages += m.Messages
 		r.Bytes += m.Bytes
 	}
-	return errors.Join(c.Report(r, r), finding)
+	if err := c.Report(r, r); err != nil || len(failed) > 0 {
+		return errors.Join(append(failed, err)...)
+	}
+	return finding
 }
 
 // settled tells errors that a person, or time, must settle from those that show that the run itself went wrong.

@@ -19,7 +19,7 @@ func (s size) String() string {
 	}
 	switch {
 	case unit == "":
-		return strconv.FormatInt(int64(s), 10)
+		return strconv.FormatInt(int64(s), 10) + "B"
 	case v < 10 && v > -10:
 		return fmt.Sprintf("%.1f%s", v, unit)
 	}

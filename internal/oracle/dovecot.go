@@ -98,7 +98,7 @@ func (s *Server) IMAP(commands ...string) []string {
 func (s *Server) session(protocol string, commands []string) []string {
 	s.t.Helper()
 	cmd := s.host.Command("/usr/lib/dovecot/"+protocol, "-c", s.conf)
-	cmd.Env = []string{"HOME=" + s.home, "USER=tester", "PATH=/usr/bin:/bin", "TZ=" + os.Getenv("TZ"), "DOVECOT_PRESERVE_ENVS=HOME USER TZ"}
+	cmd.Env = s.env()
 	cmd.Dir = s.home
 	cmd.Stdin = strings.NewReader(strings.Join(commands, "\r\n") + "\r\n")
 	var out, log bytes.Buffer
@@ -111,4 +111,8 @@ func (s *Server) session(protocol string, commands []string) []string {
 		s.t.Fatalf("%s: %v\n%s", protocol, err, s.Log)
 	}
 	return strings.Split(strings.TrimSuffix(strings.ReplaceAll(out.String(), "\r\n", "\n"), "\n"), "\n")
+}
+
+func (s *Server) env() []string {
+	return []string{"HOME=" + s.home, "USER=tester", "PATH=/usr/bin:/bin", "TZ=" + os.Getenv("TZ"), "DOVECOT_PRESERVE_ENVS=HOME USER TZ"}
 }
