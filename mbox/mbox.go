@@ -1,9 +1,11 @@
 // Package mbox reads one mailbox - an mbox file or a Maildir - the way Dovecot reads it: where each message begins and
-// ends, and by which UIDs, flags, keywords and POP3 identities clients know it.
+// ends, and by which UIDs, flags, keywords and POP3 identities clients know it. Find and Inspect look over the mailboxes of
+// a server, and Archive moves old messages out of a live mbox, so that no client of the others notices.
 //
 // The promise: counts, offsets, UIDs, UIDVALIDITY, flags, keywords and header MD5s are those of Dovecot 2.3 opening the
-// same bytes without an index; memory does not grow with the mailbox or with any line in it; nothing is written, and no
-// byte of mail enters an error. The offsets of the messages partition the file exactly, whatever is in it.
+// same bytes without an index; memory does not grow with the mailbox or with any line in it; nothing but
+// ArchivePlan.Apply and Archive.Recover writes, and no byte of mail enters an error. The offsets of the messages partition
+// the file exactly, whatever is in it.
 //
 // Not promised: what only an index knows. Dovecot may keep flags, keywords and UIDs of new mail in its index alone until
 // it next writes the mailbox, so compare a flushed mailbox, or carry the index with it. dbox stores are only recognised.
