@@ -7,7 +7,6 @@ import (
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -177,81 +176,4 @@ func TestDovecotSessionGoesOn(t *testing.T) {
 	for uid, v := range want {
 		require.Equal(t, v, later[uid], "uid %s in a new session", uid)
 	}
-}
-
-// Deliveries by several programs in a loop, against archiving in a loop: each message is in one place at the end.
-func TestDeliveriesAgainstArchiving(t *testing.T) {
-	n := 1000
-	if testing.Short() {
-		n = 100
-	}
-	d, box := inbox(t)
-	rc := filepath.Join(d.Home, "procmailrc")
-	require.NoError(t, os.WriteFile(rc, []byte("LOGFILE=/dev/null\nLOCKSLEEP=0\n:0:\n"+box+"\n"), 0o644))
-	d.Own()
-	procmail := oracle.Need(t, "procmail")
-	messages := func(who string, i int) string {
-		return fmt.Sprintf("From old@x Thu Jan  1 00:00:01 %d\nSubject: %s %d\nMessage-ID: <%s-%d@x>\n\ntoken-%s-%d-end\n%s\n", 2010+i%2*10, who, i, who, i, who, i, strings.Repeat("more text\n", i%50))
-	}
-	programs := map[string]func(i int){
-		"lda":      func(i int) { d.Deliver(strings.SplitN(messages("lda", i), "\n", 2)[1]) },
-		"procmail": func(i int) { d.As(messages("procmail", i), procmail, rc) },
-	}
-	var wg sync.WaitGroup
-	done := make(chan string, n)
-	for who, deliverOne := range programs {
-		wg.Go(func() {
-			for i := range n / len(programs) {
-				deliverOne(i)
-				done <- who
-			}
-		})
-	}
-	go func() { wg.Wait(); close(done) }()
-	into := t.TempDir()
-	// What dovecot-lda delivers is of today; therefore everything leaves that has arrived before the round began.
-	a := &Archive{Into: filepath.Join(into, "%f-%Y"), Journal: filepath.Join(t.TempDir(), "journal"), Location: time.UTC, Wait: time.Minute}
-	rounds, left := 0, 0
-	for delivered := 1; ; delivered++ {
-		if _, more := <-done; !more {
-			break
-		}
-		if delivered%20 != 0 { // the others go on meanwhile
-			continue
-		}
-		a.Before = time.Now().Truncate(time.Second)
-		p, err := a.Plan(t.Context(), box)
-		require.NoError(t, err)
-		got, err := p.Apply(t.Context())
-		if err != nil {
-			require.ErrorIs(t, err, ErrDrift)
-			continue
-		}
-		left += got.Messages
-		rounds++
-	}
-	t.Logf("%d rounds moved %d messages", rounds, left)
-	require.Positive(t, left)
-	all, err := os.ReadFile(box)
-	require.NoError(t, err)
-	archives, err := filepath.Glob(filepath.Join(into, "*"))
-	require.NoError(t, err)
-	for _, name := range archives {
-		b, err := os.ReadFile(name)
-		require.NoError(t, err)
-		all = append(all, b...)
-	}
-	count := map[string]int{}
-	for _, token := range regexp.MustCompile(`token-\w+-\d+-end`).FindAllString(string(all), -1) {
-		count[token]++
-	}
-	for who := range programs {
-		for i := range n / len(programs) {
-			require.Equal(t, 1, count[fmt.Sprintf("token-%s-%d-end", who, i)], "%s %d", who, i)
-		}
-	}
-	require.NotContains(t, seenBy(t, d), "refused")
-	leftover, err := filepath.Glob(box + ".lock")
-	require.NoError(t, err)
-	require.Empty(t, leftover)
 }
