@@ -213,8 +213,8 @@ func (k *work) prepare(ctx context.Context, alive func() error) error {
 	k.w = &journal{
 		Version: 1, State: archiving, Mailbox: absolute(box.path), Dev: uint64(box.st.Dev), Ino: box.st.Ino,
 		Size: box.st.Size, From: e.from, NewSize: e.size, Tail: "tail", Sums: "sums",
-		Accessed: [2]int64{int64(box.st.Atim.Sec), int64(box.st.Atim.Nsec)},
-		Modified: [2]int64{int64(box.st.Mtim.Sec), int64(box.st.Mtim.Nsec)},
+		Accessed: moment(box.st.Atim),
+		Modified: moment(box.st.Mtim),
 	}
 	if err := k.lockArchives(); err != nil {
 		return err

@@ -103,3 +103,8 @@ func (w *journal) settle(box *boxFile) error {
 }
 
 func ts(t [2]int64) unix.Timespec { return unix.NsecToTimespec(t[0]*1e9 + t[1]) }
+
+func moment(t unix.Timespec) [2]int64 {
+	sec, nsec := t.Unix()
+	return [2]int64{sec, nsec}
+}
