@@ -211,7 +211,7 @@ func (k *work) run(ctx context.Context) (err error) {
 func (k *work) prepare(ctx context.Context, alive func() error) error {
 	box, e := k.box, &k.plan.edit
 	k.w = &journal{
-		Version: 1, State: archiving, Mailbox: absolute(box.path), Dev: uint64(box.st.Dev), Ino: box.st.Ino,
+		Version: 1, State: archiving, Mailbox: absolute(box.path), Dev: uint64(box.st.Dev), Ino: box.st.Ino, //nolint:unconvert // 32 bits on MIPS
 		Size: box.st.Size, From: e.from, NewSize: e.size, Tail: "tail", Sums: "sums",
 		Accessed: moment(box.st.Atim),
 		Modified: moment(box.st.Mtim),
@@ -262,7 +262,7 @@ func (k *work) lockArchives() error {
 			}
 		}
 		k.archives = append(k.archives, b)
-		k.w.Archives = append(k.w.Archives, journalArchive{Path: absolute(b.path), Dev: uint64(b.st.Dev), Ino: b.st.Ino, Made: made, Added: fmt.Sprintf("add-%d", i)})
+		k.w.Archives = append(k.w.Archives, journalArchive{Path: absolute(b.path), Dev: uint64(b.st.Dev), Ino: b.st.Ino, Made: made, Added: fmt.Sprintf("add-%d", i)}) //nolint:unconvert // 32 bits on MIPS
 		if b.lock, err = lockfile.Mailbox(b.dir, b.base, b.f, true); err != nil {
 			return err
 		}

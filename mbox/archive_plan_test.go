@@ -298,10 +298,10 @@ func TestArchiveLaw(t *testing.T) {
 
 func FuzzArchivePlan(f *testing.F) {
 	for _, c := range boxCases {
-		f.Add(c.src, int64(cutoff.Unix()))
+		f.Add(c.src, cutoff.Unix())
 	}
 	for _, c := range uidCases {
-		f.Add(strings.Replace(c.src, "2015\n", "2014\n", 1)+mail(9, "new"), int64(cutoff.Unix()))
+		f.Add(strings.Replace(c.src, "2015\n", "2014\n", 1)+mail(9, "new"), cutoff.Unix())
 	}
 	f.Fuzz(func(t *testing.T, src string, before int64) {
 		archiveLaw(t, rule(func(a *Archive) { a.Before = time.Unix(before, 0) }), src)
