@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // spliced is the mailbox as it will be.
@@ -36,7 +37,7 @@ func (p *ArchivePlan) check(ctx context.Context, box io.ReaderAt, tail io.Reader
 	if err != nil {
 		return err
 	}
-	if sum.Messages != p.Kept || sum.Refused || p.edit.validity != 0 && (sum.UIDValidity != p.edit.validity || sum.UIDNext != p.edit.uidNext) || hex.EncodeToString(sig.Sum(nil)) != p.edit.kept {
+	if sum.Messages != p.Kept || sum.Refused || p.edit.validity != 0 && (sum.UIDValidity != p.edit.validity || sum.UIDNext != p.edit.uidNext || !slices.Equal(sum.Keywords, p.edit.keywords)) || hex.EncodeToString(sig.Sum(nil)) != p.edit.kept {
 		return fmt.Errorf("%s: its other messages would look different without those that leave: left alone", p.Path)
 	}
 	return nil

@@ -36,6 +36,7 @@ type edit struct {
 	kept   string // signature of the messages that stay
 
 	validity, uidNext uint32 // which stay as well; 0: there is none
+	keywords          []string
 }
 
 // PlanOf makes the plan for a mailbox whose size bytes r holds: path is where it lies, o whom it belongs to. It is a pure
@@ -226,7 +227,7 @@ func (p *planner) finish(sum *Summary) error {
 		if p.base.validity != sum.UIDValidity || p.base.lastUID != sum.LastUID {
 			return fmt.Errorf("%s: X-IMAPbase is not where it was found first", p.plan.Path)
 		}
-		e.validity, e.uidNext = sum.UIDValidity, sum.UIDNext
+		e.validity, e.uidNext, e.keywords = sum.UIDValidity, sum.UIDNext, sum.Keywords
 		// Those that stay without a UID take the highest ones; all below were given to others.
 		p.inherit(max(sum.LastUID, sum.UIDNext-1-uint32(p.unnumbered)))
 	}
