@@ -226,8 +226,24 @@ func RemoveStale(dir *os.File, name string) error {
 	return l.removeStale(host)
 }
 
+// RemoveLeft removes the dotlock of a mailbox that process pid of this host left when it died, for one who knows by other
+// means that it did: its number may have been given to another process since. A lock of anybody else is a *HeldError.
+func RemoveLeft(dir *os.File, name string, pid int) error {
+	host, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	l := &MailboxLock{dir: dir, name: name, lock: name + ".lock"}
+	return l.remove(host, func(p int) bool { return p == pid })
+}
+
 // removeStale removes the dotlock of a dead process of this host. Nil: try again. A *HeldError: it is in use.
 func (l *MailboxLock) removeStale(host string) error {
+	return l.remove(host, func(pid int) bool { return !alive(pid) })
+}
+
+// remove takes the dotlock away when it names a process of this host that dead says is one.
+func (l *MailboxLock) remove(host string, dead func(pid int) bool) error {
 	dirfd := int(l.dir.Fd())
 	fd, err := unix.Openat(dirfd, l.lock, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENAMETOOLONG) {
@@ -251,7 +267,7 @@ func (l *MailboxLock) removeStale(host string) error {
 		return pathError("read", l.lock, err)
 	}
 	pid, of := parseDotlock(content)
-	if pid == 0 || of != host || alive(pid) {
+	if pid == 0 || of != host || !dead(pid) {
 		return &HeldError{Path: l.lock, PID: pid}
 	}
 	if err := unix.Fstatat(dirfd, l.lock, &now, unix.AT_SYMLINK_NOFOLLOW); err != nil || now.Dev != read.Dev || now.Ino != read.Ino {

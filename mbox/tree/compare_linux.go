@@ -36,8 +36,7 @@ func Verify(ctx context.Context, src, dst string, opt *Options, how How) (*Repor
 	return p.finish(start), err
 }
 
-func (v *verifier) quick(*item) bool { return false }
-func (v *verifier) wait()            {}
+func (v *verifier) wait() {}
 
 func (v *verifier) result(path, why string) {
 	if why != "" {

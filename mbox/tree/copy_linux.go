@@ -70,23 +70,33 @@ func eachData(in int, size int64, f func(from, end int64) error) error {
 	return nil
 }
 
-// copyRange copies the bytes from up to end.
-func copyRange(ctx context.Context, out, in int, from, end int64, buf []byte) (written int64, err error) {
-	kernel := end-from > wholeBelow
-	for at := from; at < end; {
+// copyRange copies the bytes from up to end to the same place.
+func copyRange(ctx context.Context, out, in int, from, end int64, buf []byte) (int64, error) {
+	return copySpan(ctx, out, from, in, from, end-from, buf)
+}
+
+// copyPart copies size bytes to another place.
+func copyPart(ctx context.Context, out int, to int64, in int, from, size int64, buf []byte) error {
+	_, err := copySpan(ctx, out, to, in, from, size, buf)
+	return err
+}
+
+func copySpan(ctx context.Context, out int, to int64, in int, from, size int64, buf []byte) (written int64, err error) {
+	kernel := size > wholeBelow
+	for end := from + size; from < end; {
 		if err := ctx.Err(); err != nil {
 			return written, err
 		}
 		var n int
 		if kernel {
-			r, w := at, at
-			n, err = unix.CopyFileRange(in, &r, out, &w, int(min(end-at, 8<<20)), 0)
+			r, w := from, to
+			n, err = unix.CopyFileRange(in, &r, out, &w, int(min(end-from, 8<<20)), 0)
 			if err != nil && !isFull(err) && !errors.Is(err, unix.EINTR) && !errors.Is(err, unix.EIO) {
 				kernel = false
 				continue
 			}
 		} else {
-			n, err = copyPiece(out, in, at, int(min(end-at, int64(len(buf)))), buf)
+			n, err = copyPiece(out, to, in, from, int(min(end-from, int64(len(buf)))), buf)
 		}
 		if errors.Is(err, unix.EINTR) {
 			continue
@@ -97,19 +107,19 @@ func copyRange(ctx context.Context, out, in int, from, end int64, buf []byte) (w
 		if n == 0 {
 			return written, errShort
 		}
-		at += int64(n)
+		from, to = from+int64(n), to+int64(n)
 		written += int64(n)
 	}
 	return written, nil
 }
 
-func copyPiece(out, in int, at int64, n int, buf []byte) (int, error) {
-	n, err := unix.Pread(in, buf[:n], at)
+func copyPiece(out int, to int64, in int, from int64, n int, buf []byte) (int, error) {
+	n, err := unix.Pread(in, buf[:n], from)
 	if err != nil {
 		return 0, err
 	}
 	for done := 0; done < n; {
-		m, err := unix.Pwrite(out, buf[done:n], at+int64(done))
+		m, err := unix.Pwrite(out, buf[done:n], to+int64(done))
 		if errors.Is(err, unix.EINTR) {
 			continue
 		}
@@ -164,3 +174,5 @@ func readFull(fd int, b []byte, at int64) error {
 	}
 	return nil
 }
+
+func isEOF(err error) bool { return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) }

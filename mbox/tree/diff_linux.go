@@ -12,7 +12,6 @@ import (
 type differ struct {
 	p    *pass
 	each func(Change) error
-	left map[string]bool // keys of names that a rename would take away
 }
 
 // Diff tells what Sync with the same arguments would do, in the order of the walk, deletions last, and writes nothing. each
@@ -22,7 +21,7 @@ func Diff(ctx context.Context, src, dst string, opt *Options, each func(Change) 
 	start := time.Now()
 	p, err := newPass(src, dst, opt, true)
 	if err == nil {
-		d := &differ{p: p, each: each, left: map[string]bool{}}
+		d := &differ{p: p, each: each}
 		p.do = d
 		if err = p.run(ctx); err == nil {
 			err = d.vanished(ctx)
@@ -52,13 +51,17 @@ func (d *differ) dir(_ context.Context, c *dir, to string) (bool, error) {
 		d.p.fail(c.path, "open", err)
 		return false, nil
 	}
-	rec := d.p.state.get(dirName(c))
+	if c.pair.second {
+		c.fresh = t == nil || !t.dir()
+		return true, nil
+	}
+	rec := c.rec
 	if t == nil {
 		c.fresh = true
 		return d.sayDir(Change{Op: OpCreate, Path: c.path})
 	}
 	if !t.dir() {
-		if rec != nil && !d.p.state.mine(dirName(c), rec, t) {
+		if rec != nil && !d.p.state.mine(dirName(c), &rec.dst, t) {
 			d.p.fail(c.path, "make directory", errDrift)
 			return false, nil
 		}
@@ -66,8 +69,7 @@ func (d *differ) dir(_ context.Context, c *dir, to string) (bool, error) {
 		return d.sayDir(Change{Op: OpUpdate, Path: c.path})
 	}
 	if rec != nil {
-		c.up.hits++
-		c.kept = d.p.state.mine(dirName(c), rec, t)
+		c.kept = d.p.state.mine(dirName(c), &rec.dst, t)
 	}
 	if same, err := d.p.sameDirAttrs(c); err == nil && same && d.p.metaEqual(&w, t) {
 		return true, nil
@@ -75,9 +77,14 @@ func (d *differ) dir(_ context.Context, c *dir, to string) (bool, error) {
 	return d.sayDir(Change{Op: OpMetadata, Path: c.path})
 }
 
-func (d *differ) quick(*item) bool { return false }
-func (d *differ) wait()            {}
-func (d *differ) done(*dir)        {}
+func (d *differ) wait() {}
+
+// done keeps what was found out of a directory that is walked again.
+func (d *differ) done(c *dir) {
+	if c.next != nil && c.pair.later[c.path] && !c.pair.second {
+		c.close(d.p.state)
+	}
+}
 
 func (d *differ) object(ctx context.Context, it *item) error {
 	v, err := d.p.judge(ctx, it)
@@ -92,9 +99,13 @@ func (d *differ) object(ctx context.Context, it *item) error {
 		d.p.fail(it.path(), "compare", err)
 		return nil
 	}
+	if v.op == opLater {
+		return nil
+	}
+	it.d.book.put(&entry{name: it.to, src: it.st.tuple()}, true)
 	d.p.want(&it.st) // notes owners that would be lost
 	if v.t != nil && v.t.dir() {
-		err := d.clearDir(it, v.t)
+		err := d.clearDir(it, &v)
 		if stop := (stopped{}); errors.As(err, &stop) {
 			return stop.error
 		}
@@ -108,22 +119,21 @@ func (d *differ) object(ctx context.Context, it *item) error {
 	switch v.op {
 	case OpUnchanged:
 		if !it.again {
-			d.p.count(v.op, it.path(), func(r *Report) { r.Unchanged++ })
+			d.p.count(v.op, it.path(), v.unchanged())
 		}
 		return nil
-	case OpMetadata:
-		return d.say(c, func(r *Report) { r.Metadata++ })
 	case OpRename:
-		d.left[v.fromKey] = true
-		return d.say(c, func(r *Report) { r.Renamed++ })
-	case OpLink:
-		return d.say(c, func(r *Report) { r.Linked++ })
+		v.gone.taken = true
+		if v.fromDir != nil {
+			v.fromDir.book.drop(v.gone.name)
+		}
+	case OpCreate, OpUpdate:
+		if c.Bytes, err = dataBytes(it); err != nil {
+			d.p.fail(it.path(), "copy", err)
+			return nil
+		}
 	}
-	if c.Bytes, err = dataBytes(it); err != nil {
-		d.p.fail(it.path(), "copy", err)
-		return nil
-	}
-	return d.say(c, func(r *Report) { r.CopiedFiles++; r.CopiedBytes += c.Bytes })
+	return d.say(c, tally(v.op, c.Bytes))
 }
 
 // dataBytes is how much of a file is not holes.
@@ -151,19 +161,19 @@ func (d *differ) vanished(ctx context.Context) error {
 	if !d.p.opt.Delete {
 		return nil
 	}
-	for _, c := range d.p.change {
+	for _, g := range d.p.gone.list {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if d.left[c.key] {
+		if g.taken {
 			continue
 		}
-		if _, err := d.p.statBelow(d.p.src, c.from); !isAbsent(err) {
+		if _, err := d.p.statBelow(d.p.src, g.from); !isAbsent(err) {
 			continue
 		}
-		dir, name, err := openBelow(d.p.dst, c.path)
+		dir, name, err := openBelow(d.p.dst, g.path())
 		if err == nil {
-			_, err = d.remove(dir, name, c.path, c.key)
+			_, err = d.remove(dir, name, g.dir, g.entry)
 			closeFd(dir)
 		}
 		var stop stopped
@@ -171,7 +181,7 @@ func (d *differ) vanished(ctx context.Context) error {
 		case errors.As(err, &stop):
 			return stop.error
 		case err != nil && !isAbsent(err):
-			d.p.fail(c.path, "delete", err)
+			d.p.fail(g.path(), "delete", err)
 		}
 	}
 	return nil
@@ -181,23 +191,26 @@ func (d *differ) vanished(ctx context.Context) error {
 type stopped struct{ error }
 
 // remove tells whether Sync would take a name away; an error says why it would not.
-func (d *differ) remove(dir int, name, path, key string) (gone bool, err error) {
+func (d *differ) remove(dir int, name, above string, e *entry) (gone bool, err error) {
 	t, err := statAt(dir, name)
 	if err != nil {
 		return errors.Is(err, unix.ENOENT), ignoreAbsent(err)
 	}
-	rec := d.p.state.get(key)
+	path := joinPath(above, name)
+	key := keyOf(above).name(name)
 	switch {
-	case rec == nil:
-		return false, errDrift
-	case t.dir() && (rec.dst.ino == t.ino || d.p.state.mine(key, rec, &t)):
-		if err := d.removeDir(dir, name, path, &t); err != nil {
+	case t.dir() && e.isDir():
+		rec := d.p.state.dirAt(path, &t)
+		if rec == nil {
+			return false, errDrift
+		}
+		if err := d.removeDir(dir, name, path, rec, &t); err != nil {
 			return false, err
 		}
-	case !d.p.state.mine(key, rec, &t):
+	case t.dir() || !d.p.state.mine(key, &e.dst, &t):
 		return false, errDrift
 	}
-	if err := d.say(Change{Op: OpDelete, Path: path}, func(r *Report) { r.Deleted++ }); err != nil {
+	if err := d.say(Change{Op: OpDelete, Path: path}, tally(OpDelete, 0)); err != nil {
 		return false, stopped{err}
 	}
 	return true, nil
@@ -211,13 +224,13 @@ func ignoreAbsent(err error) error {
 }
 
 // removeDir goes through what earlier passes wrote below a directory; an error says that something would be left there.
-func (d *differ) removeDir(dir int, name, path string, t *stat) error {
+func (d *differ) removeDir(dir int, name, path string, rec *dirRecord, t *stat) error {
 	fd, err := openSame(dir, name, t, openDir)
 	if err != nil {
 		return err
 	}
 	defer closeFd(fd)
-	gone := map[string]bool{}
+	here := map[string]bool{}
 	for {
 		ents, err := readDents(fd, d.p.dents)
 		if err != nil {
@@ -227,40 +240,44 @@ func (d *differ) removeDir(dir int, name, path string, t *stat) error {
 			break
 		}
 		for _, e := range ents {
-			gone[e.name] = false
+			here[e.name] = true
 		}
 	}
-	k := keyOf(path)
-	d.p.state.children(k, func(child string) {
-		key := k.name(child)
-		if _, here := gone[child]; err != nil || !here || d.p.state.get(key) == nil {
-			return
+	for seg := range rec.segments {
+		b, err := d.p.state.openBook(keyOf(path), rec, seg, rec.segments)
+		if err != nil {
+			return err
 		}
-		if d.left[key] {
-			gone[child] = true
-			return
-		}
-		ok, e := d.remove(fd, child, joinPath(path, child), key)
-		if gone[child] = ok; e == nil {
-			return
-		}
-		if stop := (stopped{}); errors.As(e, &stop) {
-			err = stop
-			return
-		}
-		d.p.fail(joinPath(path, child), "delete", e)
-	})
-	for _, ok := range gone {
-		if err == nil && !ok {
-			err = errLeftovers
+		for _, child := range b.sorted() {
+			e := b.get(child)
+			if !here[child] {
+				continue
+			}
+			if g := d.p.gone.at[inode{e.src.dev, e.src.ino}]; g != nil && g.taken && g.dir == path && g.name == child {
+				delete(here, child)
+				continue
+			}
+			ok, err := d.remove(fd, child, path, e)
+			if stop := (stopped{}); errors.As(err, &stop) {
+				return stop
+			}
+			if err != nil {
+				d.p.fail(joinPath(path, child), "delete", err)
+			}
+			if ok {
+				delete(here, child)
+			}
 		}
 	}
-	return err
+	if len(here) > 0 {
+		return errLeftovers
+	}
+	return nil
 }
 
 // clearDir goes through what syncer.clearDir would take away; what it names is replaced.
-func (d *differ) clearDir(it *item, t *stat) error {
-	if fd, err := openSame(it.d.dst, it.to, t, openDir); err == nil {
+func (d *differ) clearDir(it *item, v *verdict) error {
+	if fd, err := openSame(it.d.dst, it.to, v.t, openDir); err == nil {
 		ents, err := readDents(fd, d.p.dents)
 		closeFd(fd)
 		if err == nil && len(ents) == 0 {
@@ -270,6 +287,9 @@ func (d *differ) clearDir(it *item, t *stat) error {
 	if !d.p.opt.Delete || !d.p.state.known {
 		return errKeepDir
 	}
-	_, err := d.remove(it.d.dst, it.to, it.path(), it.d.key.name(it.to))
+	if v.old == nil {
+		return errDrift
+	}
+	_, err := d.remove(it.d.dst, it.to, it.d.path, v.old)
 	return err
 }

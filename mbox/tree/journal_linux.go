@@ -19,10 +19,11 @@ type journal struct {
 	f    *os.File
 	old  map[string][]tuple // what the dead pass was doing; a zero tuple: taking the name away
 	dirs map[dirKey][]string
+	lock map[string]int // mailboxes of the source that the dead pass locked -> its process id
 }
 
 func openJournal(path string) (*journal, error) {
-	j := &journal{path: path, old: map[string][]tuple{}, dirs: map[dirKey][]string{}}
+	j := &journal{path: path, old: map[string][]tuple{}, dirs: map[dirKey][]string{}, lock: map[string]int{}}
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
@@ -47,12 +48,17 @@ func (j *journal) load(b []byte) {
 		return
 	}
 	key := string(b[w : w+int(n)])
-	var t tuple
-	if _, ok := t.decode(b[w+int(n):]); !ok {
+	c := cursor{b: b[w+int(n):]}
+	t := c.tuple()
+	if c.bad {
+		return
+	}
+	k, name := splitKey(key)
+	if k == lockKey {
+		j.lock[name] = int(t.size)
 		return
 	}
 	if len(j.old[key]) == 0 {
-		k, name := splitKey(key)
 		j.dirs[k] = append(j.dirs[k], name)
 	}
 	j.old[key] = append(j.old[key], t)
@@ -64,9 +70,50 @@ func (j *journal) intend(key string, t *stat) error {
 	if t != nil {
 		tup = t.tuple()
 	}
-	b := binary.AppendUvarint(make([]byte, 4, 128), uint64(len(key)))
-	b = tup.encode(append(b, key...))
-	binary.LittleEndian.PutUint32(b, uint32(len(b)-4))
+	return j.write(appendIntent(make([]byte, 0, 128), key, &tup))
+}
+
+// intendRename notes that the object t is about to go from one name to another.
+func (j *journal) intendRename(from, to string, t *stat) error {
+	tup := t.tuple()
+	b := appendIntent(make([]byte, 0, 256), to, &tup)
+	return j.write(appendIntent(b, from, &tuple{}))
+}
+
+// lockKey marks what the journal says of locks.
+var lockKey = keyOf("\x00lock")
+
+// intendLock notes that a mailbox of the source is about to be locked by this process.
+func (j *journal) intendLock(path string) error {
+	if j == nil {
+		return nil
+	}
+	return j.write(appendIntent(make([]byte, 0, 128), lockKey.name(path), &tuple{size: int64(os.Getpid())}))
+}
+
+// intendAll notes that a whole directory of ours is about to appear.
+func (j *journal) intendAll(k dirKey, b *book) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	buf := make([]byte, 0, 64+128*len(b.names))
+	for name, e := range b.names {
+		buf = appendIntent(buf, k.name(name), &e.dst)
+	}
+	return j.write(buf)
+}
+
+func appendIntent(b []byte, key string, t *tuple) []byte {
+	at := len(b)
+	b = binary.AppendUvarint(append(b, 0, 0, 0, 0), uint64(len(key)))
+	b = t.encode(append(b, key...))
+	binary.LittleEndian.PutUint32(b[at:], uint32(len(b)-at-4))
+	return b
+}
+
+func (j *journal) write(b []byte) error {
+	if len(b) == 0 {
+		return nil
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.f == nil {
@@ -81,9 +128,7 @@ func (j *journal) intend(key string, t *stat) error {
 }
 
 // found tells whether a dead pass left a journal.
-func (j *journal) found() bool { return len(j.old) > 0 }
-
-func (j *journal) names(key string) bool { return j != nil && len(j.old[key]) > 0 }
+func (j *journal) found() bool { return j != nil && len(j.old)+len(j.lock) > 0 }
 
 // explains tells whether the target can be the work of the pass that died.
 func (j *journal) explains(key string, t *stat) bool {
@@ -105,6 +150,14 @@ func (j *journal) children(k dirKey) []string {
 	return j.dirs[k]
 }
 
+// restart empties the journal of a pass whose work so far was saved; not while it has the words of a dead one.
+func (j *journal) restart() error {
+	if j == nil || j.found() {
+		return nil
+	}
+	return j.clear()
+}
+
 // clear removes the journal: the state file now says all.
 func (j *journal) clear() error {
 	if j == nil {
@@ -113,7 +166,7 @@ func (j *journal) clear() error {
 	if err := j.close(); err != nil {
 		return err
 	}
-	j.old, j.dirs = map[string][]tuple{}, map[dirKey][]string{}
+	j.old, j.dirs, j.lock = map[string][]tuple{}, map[dirKey][]string{}, map[string]int{}
 	if err := os.Remove(j.path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -19,20 +19,37 @@ var errForeign = errors.New("differs at the target, and no earlier pass is known
 type verdict struct {
 	op      Op
 	key     string
-	t       *stat   // the target now, nil: nothing there
-	rec     *record // of an earlier pass
-	from    string  // rename, link: the present name below the target root
-	fromKey string
-	refresh bool // unchanged, but the record should be renewed when the state is saved anyway
+	t       *stat  // the target now, nil: nothing there
+	old     *entry // of an earlier pass
+	from    string // rename, link: the present name below the target root
+	fromDir *dir   // rename within a directory that is open
+	gone    *vanished
+	refresh bool // unchanged, and now known to stand still
 	asSaved bool // unchanged and as recorded; the target was not looked at
+	box     bool // is an mbox, and locked
+	hashed  bool // the content of both sides was compared
 }
+
+// unchanged counts an object that needed nothing.
+func (v *verdict) unchanged() func(*Report) {
+	return func(r *Report) {
+		r.Unchanged++
+		if v.hashed {
+			r.Guarantees.HashEqual++
+		} else {
+			r.Guarantees.StatEqual++
+		}
+	}
+}
+
+// opLater leaves an object to the second walk.
+const opLater Op = "later"
 
 // judge compares source, target and record. Nothing is written.
 func (p *pass) judge(ctx context.Context, it *item) (v verdict, err error) {
 	d := it.d
-	v = verdict{op: OpCreate, key: d.key.name(it.to), rec: p.state.get(d.key.name(it.to))}
-	if v.rec != nil && p.asSaved(it, v.rec) {
-		d.hits++
+	v = verdict{op: OpCreate, key: d.key.name(it.to), old: d.book.get(it.to)}
+	if v.old != nil && p.asSaved(it, v.old) {
 		v.op, v.asSaved = OpUnchanged, true
 		return v, nil
 	}
@@ -48,27 +65,34 @@ func (p *pass) judge(ctx context.Context, it *item) (v verdict, err error) {
 			return v, err
 		}
 	}
-	if v.rec != nil && !it.again {
-		d.hits++
-	}
-	if v.rec != nil && !p.state.mine(v.key, v.rec, v.t) {
+	if v.old != nil && !p.state.mine(v.key, p.recorded(it, v.old), v.t) {
 		// A pass that died after its last save, or somebody who did the same there, leaves what we want anyway.
 		if same, err := p.asWanted(ctx, it, &v); err != nil || !same {
 			return v, errors.Join(err, errDrift)
 		}
-		v.op = OpUnchanged
+		v.op, v.hashed = OpUnchanged, true
 		return v, nil
 	}
 	if v.t == nil {
 		return p.judgeNew(it, v)
 	}
-	if v.rec == nil && p.state.saved() && !it.st.dir() {
+	if v.old == nil && p.state.saved() && !it.st.dir() {
 		return p.judgeForeign(ctx, it, v)
 	}
-	if v.rec != nil && !d.pair.full && v.rec.src == it.st.tuple() && v.rec.dst.ino == v.t.ino {
+	if v.old != nil && !d.pair.full && v.old.src == it.st.tuple() && v.old.dst.ino == v.t.ino {
 		return p.judgeKnown(ctx, it, v)
 	}
 	return p.judgeBoth(ctx, it, v)
+}
+
+// recorded gives what is known of a name's side at the target.
+func (p *pass) recorded(it *item, e *entry) *tuple {
+	if e.isDir() {
+		if rec := p.state.dir(keyOf(it.path())); rec != nil {
+			return &rec.dst
+		}
+	}
+	return &e.dst
 }
 
 // judgeForeign: the state knows of no pass that put there what is at the target. What is the same is taken as ours;
@@ -78,20 +102,20 @@ func (p *pass) judgeForeign(ctx context.Context, it *item, v verdict) (verdict, 
 	if err == nil && !same {
 		err = errForeign
 	}
-	v.op = OpUnchanged
+	v.op, v.hashed = OpUnchanged, true
 	return v, err
 }
 
 // asSaved tells of most objects of a later pass, at the price of one look at the source, that there is nothing to do: the
 // source is as recorded, and so is the directory at the target. What mail programs rewrite in place there is always
 // looked at, and so is all after a pass that died.
-func (p *pass) asSaved(it *item, r *record) bool {
+func (p *pass) asSaved(it *item, e *entry) bool {
 	d := it.d
-	if !d.kept || d.pair.full || it.again || d.hot && !d.messages || r.racy || it.st.nlink > 1 || p.state.journal.found() {
+	if !d.kept || d.pair.full || it.again || d.hot && !d.messages || e.racy || it.st.nlink > 1 || p.state.journal.found() {
 		return false
 	}
 	w := p.want(&it.st)
-	return r.src == it.st.tuple() && p.metaEqual(&w, &stat{mode: r.dst.mode, uid: r.dst.uid, gid: r.dst.gid, mtime: r.dst.mtime})
+	return e.src == it.st.tuple() && p.metaEqual(&w, &stat{mode: e.dst.mode, uid: e.dst.uid, gid: e.dst.gid, mtime: e.dst.mtime})
 }
 
 func (p *pass) asWanted(ctx context.Context, it *item, v *verdict) (bool, error) {
@@ -112,91 +136,15 @@ func (p *pass) judgeKnown(ctx context.Context, it *item, v verdict) (verdict, er
 	if !p.metaEqual(&w, v.t) { // the id maps are others than last time
 		return p.judgeBoth(ctx, it, v)
 	}
-	if !v.rec.racy || !it.st.regular() {
+	if !v.old.racy || !it.st.regular() {
 		return v, nil
 	}
 	same, err := p.sameFile(ctx, it, v.t)
 	if err == nil && !same {
 		v.op = OpUpdate
 	}
-	v.refresh = !racy(&it.st, time.Now())
+	v.hashed, v.refresh = true, !racy(&it.st, time.Now())
 	return v, err
-}
-
-// judgeNew: nothing is at the target. A file that was known under another name is renamed or linked.
-func (p *pass) judgeNew(it *item, v verdict) (verdict, error) {
-	if !it.st.regular() {
-		return v, nil
-	}
-	if it.st.nlink > 1 {
-		v.from = p.linkSource(it)
-	} else if p.state.known && !it.d.pair.full {
-		return p.judgeMoved(it, v)
-	}
-	if v.from != "" {
-		v.op = OpLink
-	}
-	return v, nil
-}
-
-// judgeMoved recognises a Maildir message that got other flags or went to another folder: the same inode with the same
-// size and time, and the same name up to the colon. A message is never written again under its name.
-func (p *pass) judgeMoved(it *item, v verdict) (verdict, error) {
-	key, r := p.state.byInode(it.st.dev, it.st.ino)
-	if r == nil || !it.d.messages || key == v.key || r.src.size != it.st.size || r.src.mtime != it.st.mtime || r.src.nlink != 1 {
-		return v, nil
-	}
-	k, name := splitKey(key)
-	dir, ok := p.state.path(k)
-	if !ok || messageBase(name) != messageBase(it.to) {
-		return v, nil
-	}
-	old := joinPath(dir, name)
-	if s, err := p.statBelow(p.src, p.sourceOf(old)); err == nil && s.same(&it.st) || err != nil && !isAbsent(err) {
-		return v, nil
-	}
-	t, err := p.statBelow(p.dst, old)
-	if err != nil || !p.state.mine(key, r, &t) {
-		if p.state.mine(key, r, nil) {
-			return v, nil
-		}
-		return v, errors.New("its copy was renamed or changed at the target since; left alone")
-	}
-	v.op, v.from, v.fromKey, v.rec = OpRename, old, key, r
-	return v, nil
-}
-
-func messageBase(name string) string {
-	base, _, _ := strings.Cut(name, ":")
-	return base
-}
-
-// linkSource finds another name of the same file that is already at the target.
-func (p *pass) linkSource(it *item) string {
-	if path := p.links.find(inodeOf(&it.st)); path != "" {
-		return path
-	}
-	if it.d.pair.full {
-		return ""
-	}
-	key, r := p.state.byInode(it.st.dev, it.st.ino)
-	if r == nil || r.src.size != it.st.size || r.src.mtime != it.st.mtime || r.racy {
-		return ""
-	}
-	k, name := splitKey(key)
-	dir, ok := p.state.path(k)
-	if !ok {
-		return ""
-	}
-	old := joinPath(dir, name)
-	s, err := p.statBelow(p.src, p.sourceOf(old))
-	if err != nil || !s.same(&it.st) {
-		return ""
-	}
-	if t, err := p.statBelow(p.dst, old); err != nil || !p.state.mine(key, r, &t) {
-		return ""
-	}
-	return old
 }
 
 // judgeBoth compares the two sides without the help of a record.
@@ -220,7 +168,7 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 			return v, nil
 		}
 	}
-	trusted := v.rec != nil && !it.d.pair.full
+	trusted := v.old != nil && !it.d.pair.full
 	if st.size != t.size || !trusted && st.mtime != t.mtime {
 		return v, nil
 	}
@@ -232,35 +180,43 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 		}
 	}
 	v.op = OpMetadata
-	if p.metaEqual(&w, t) && (!trusted || p.sameAttrs(it, t)) {
+	if p.metaEqual(&w, t) && p.sameAttrs(it, t) {
 		v.op = OpUnchanged
 	}
 	return v, nil
 }
 
-// sameSpecial compares link texts and device numbers.
+// sameSpecial compares link texts, device numbers and attributes of what cannot be opened.
 func (p *pass) sameSpecial(it *item, t *stat) (bool, error) {
-	if it.st.typ() != unix.S_IFLNK {
-		return it.st.rdev == t.rdev, nil
+	if it.st.typ() != unix.S_IFLNK && it.st.rdev != t.rdev {
+		return false, nil
 	}
-	a, err := readLink(it.d.src, it.name, &it.st)
+	src, err := openSame(it.d.src, it.name, &it.st, openPath)
 	if err != nil {
 		return false, err
 	}
-	b, err := readLink(it.d.dst, it.to, t)
-	return a == b, err
+	defer closeFd(src)
+	dst, err := openSame(it.d.dst, it.to, t, openPath)
+	if err != nil {
+		return false, err
+	}
+	defer closeFd(dst)
+	if it.st.typ() == unix.S_IFLNK && linkText(src) != linkText(dst) {
+		return false, nil
+	}
+	x, err1 := attrsOf(src, true)
+	y, err2 := attrsOf(dst, true)
+	return attrsEqual(p.mapAttrs(x), y), errors.Join(err1, err2)
 }
 
-// readLink reads the text of the very link that st describes.
-func readLink(dir int, name string, st *stat) (string, error) {
-	fd, err := openSame(dir, name, st, openPath)
-	if err != nil {
-		return "", err
-	}
-	defer closeFd(fd)
+// linkText reads the text of an open symbolic link; Linux keeps at most 4095 bytes.
+func linkText(fd int) string {
 	b := make([]byte, 4097)
 	n, err := unix.Readlinkat(fd, "", b)
-	return string(b[:max(n, 0)]), err
+	if err != nil {
+		return ""
+	}
+	return string(b[:n])
 }
 
 // openSame opens a name and makes sure that it is still the object that was looked at.
@@ -324,22 +280,6 @@ func (p *pass) sameAttrs(it *item, t *stat) bool {
 	x, err1 := attrsOf(a, false)
 	y, err2 := attrsOf(b, false)
 	return err1 == nil && err2 == nil && attrsEqual(p.mapAttrs(x), y)
-}
-
-// sourceOf turns a path below the target root into that below the source root.
-func (p *pass) sourceOf(to string) string {
-	for _, pr := range p.pairs {
-		switch pr.To {
-		case ".":
-			return to
-		case to:
-			return pr.From
-		}
-		if rest, ok := strings.CutPrefix(to, pr.To+"/"); ok {
-			return pr.From + "/" + rest
-		}
-	}
-	return to
 }
 
 // openBelow opens the directory that holds slash, component by component without following links.

@@ -13,8 +13,11 @@ import (
 	"github.com/mailmove/mailmove/internal/lockfile"
 )
 
-// lockTries and the pauses between them bound the wait for one mailbox to about three seconds.
-const lockTries = 20
+// defaultLockWait bounds the wait for one mailbox.
+const defaultLockWait = 10 * time.Second
+
+// touchEvery keeps others from taking over our dotlock while a large mailbox is copied.
+const touchEvery = 30 * time.Second
 
 // mailbox tells whether it is an mbox file: any file directly in a directory named mail, and further below one whatever
 // begins with a From_ line. Index directories and Maildirs hold none.
@@ -37,14 +40,18 @@ func (p *pass) mailbox(it *item) bool {
 
 // copyMailbox copies an mbox while no mail program writes to it. No lock is ever waited for while another is held.
 func (s *syncer) copyMailbox(ctx context.Context, it *item, v *verdict) error {
-	for try := 1; ; try++ {
+	wait := s.p.opt.LockWait
+	if wait == 0 {
+		wait = defaultLockWait
+	}
+	for until := time.Now().Add(wait); ; {
 		err := s.copyLocked(ctx, it, v)
 		switch {
 		case err == nil:
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case try < lockTries && (errors.Is(err, lockfile.ErrLocked) || errors.Is(err, lockfile.ErrReplaced) || errors.Is(err, errSwapped)):
+		case time.Now().Before(until) && (errors.Is(err, lockfile.ErrLocked) || errors.Is(err, lockfile.ErrReplaced) || errors.Is(err, errSwapped)):
 			if err := pause(ctx); err != nil {
 				return err
 			}
@@ -75,12 +82,65 @@ func (s *syncer) copyLocked(ctx context.Context, it *item, v *verdict) error {
 	defer f.Close()
 	dir := os.NewFile(uintptr(dup(it.d.src)), it.d.path)
 	defer dir.Close()
+	if err := s.p.state.journal.intendLock(joinPath(it.d.from, it.name)); err != nil {
+		return err
+	}
 	l, err := lockfile.Mailbox(dir, it.name, f, false)
 	if err != nil {
 		return err
 	}
-	err = s.copyOpen(ctx, 0, fd, &job{it: it, v: *v}, s.buf)
-	return errors.Join(err, l.Unlock())
+	if l.DotlockSkipped != nil {
+		s.p.skip(it.path(), "dotlock", "copied under the kernel's locks alone: "+l.DotlockSkipped.Error())
+	}
+	stop := keepLock(l)
+	if st, err = statFd(fd); err == nil {
+		v.box = true
+		err = s.copyOpen(ctx, 0, fd, &st, it, v, s.buf)
+	}
+	return errors.Join(err, stop(), l.Unlock())
+}
+
+// keepLock renews the dotlock until stop is called, whose error says that somebody took it away.
+func keepLock(l *lockfile.MailboxLock) (stop func() error) {
+	done, result := make(chan struct{}), make(chan error, 1)
+	go func() {
+		t := time.NewTicker(touchEvery)
+		defer t.Stop()
+		for {
+			select {
+			case <-done:
+				result <- nil
+				return
+			case <-t.C:
+				if err := l.Touch(); err != nil {
+					result <- err
+					return
+				}
+			}
+		}
+	}()
+	return func() error {
+		close(done)
+		return <-result
+	}
+}
+
+// sweepLocks removes the dotlocks that a dead pass left in the source.
+func (s *syncer) sweepLocks() {
+	if s.p.state.journal == nil {
+		return
+	}
+	for _, path := range sortedKeys(s.p.state.journal.lock) {
+		fd, name, err := openBelow(s.p.src, path)
+		if err != nil {
+			continue
+		}
+		dir := os.NewFile(uintptr(fd), path)
+		if err := lockfile.RemoveLeft(dir, name, s.p.state.journal.lock[path]); err != nil && !errors.Is(err, lockfile.ErrLocked) {
+			s.p.fail(path, "remove lock", err)
+		}
+		dir.Close()
+	}
 }
 
 // pause waits between two tries: 50 to 250 ms, uneven so that two programs do not keep meeting.
@@ -116,131 +176,6 @@ func (s *syncer) clearLock(it *item) bool {
 	return lockfile.RemoveStale(dir, box) == nil
 }
 
-// deleteVanished removes what the source no longer has, after all else. A name is removed only when it still is what an
-// earlier pass put there.
-func (s *syncer) deleteVanished(ctx context.Context) {
-	for _, c := range s.p.change {
-		if ctx.Err() != nil {
-			return
-		}
-		if s.p.state.get(c.key) == nil {
-			continue // renamed
-		}
-		if _, err := s.p.statBelow(s.p.src, c.from); !isAbsent(err) || !s.p.opt.Delete {
-			continue
-		}
-		dir, name, err := openBelow(s.p.dst, c.path)
-		if err == nil {
-			err = s.deleteKeeping(dir, name, c.path, c.key)
-			closeFd(dir)
-		}
-		if err != nil && !isAbsent(err) {
-			s.p.fail(c.path, "delete", err)
-		}
-	}
-}
-
-// deleteKeeping removes one name and leaves the time of its directory, which is the source's, as it was.
-func (s *syncer) deleteKeeping(dir int, name, path, key string) error {
-	before, err := statFd(dir)
-	if err != nil {
-		return err
-	}
-	k, _ := splitKey(key)
-	if err := s.intendDir(k, &before); err != nil {
-		return err
-	}
-	if err := s.deleteName(dir, name, path, key); err != nil {
-		return err
-	}
-	now, err := statFd(dir)
-	if err != nil || now.mtime == before.mtime {
-		return err
-	}
-	return target{fd: dir}.setTimes(before.mtime, before.atime)
-}
-
-// intendDir notes that a directory, known by the key of what is in it, may be found with another time.
-func (s *syncer) intendDir(k dirKey, st *stat) error {
-	path, ok := s.p.state.path(k)
-	if !ok {
-		return nil
-	}
-	up, base := splitPath(path)
-	return s.p.state.journal.intend(keyOf(up).name(base), st)
-}
-
-func (s *syncer) deleteName(dir int, name, path, key string) error {
-	t, err := statAt(dir, name)
-	if errors.Is(err, unix.ENOENT) {
-		s.p.state.drop(key)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	rec := s.p.state.get(key)
-	if t.dir() {
-		return s.deleteDir(dir, name, path, key, &t)
-	}
-	if rec == nil || !s.p.state.mine(key, rec, &t) {
-		return errDrift
-	}
-	if err := s.p.state.journal.intend(key, nil); err != nil {
-		return err
-	}
-	k, _ := splitKey(key)
-	if st, err := statFd(dir); err == nil {
-		if err := s.intendDir(k, &st); err != nil {
-			return err
-		}
-	}
-	s.wrote.Store(true)
-	if err := unix.Unlinkat(dir, name, 0); err != nil {
-		return err
-	}
-	s.p.state.drop(key)
-	s.p.count(OpDelete, path, func(r *Report) { r.Deleted++ })
-	return nil
-}
-
-// deleteDir removes what we wrote below a directory, and the directory when nothing else is in it.
-func (s *syncer) deleteDir(dir int, name, path, key string, t *stat) error {
-	rec := s.p.state.get(key)
-	if rec == nil || rec.dst.ino != t.ino && !s.p.state.mine(key, rec, t) {
-		return errDrift
-	}
-	fd, err := openSame(dir, name, t, openDir)
-	if err != nil {
-		return err
-	}
-	defer closeFd(fd)
-	k := keyOf(path)
-	s.p.state.children(k, func(child string) {
-		ckey := k.name(child)
-		if s.p.state.get(ckey) == nil {
-			return
-		}
-		if err := s.deleteName(fd, child, joinPath(path, child), ckey); err != nil {
-			s.p.fail(joinPath(path, child), "delete", err)
-		}
-	})
-	if err := s.p.state.journal.intend(key, nil); err != nil {
-		return err
-	}
-	err = unix.Unlinkat(dir, name, unix.AT_REMOVEDIR)
-	if errors.Is(err, unix.ENOTEMPTY) || errors.Is(err, unix.EEXIST) {
-		return errLeftovers
-	}
-	if err != nil {
-		return err
-	}
-	s.wrote.Store(true)
-	s.p.state.drop(key)
-	s.p.count(OpDelete, path, func(r *Report) { r.Deleted++ })
-	return nil
-}
-
 // clearDir makes room where the source has something else than the directory that the target has.
 func (s *syncer) clearDir(d *dir, name string, t *stat) error {
 	if err := s.touch(d); err != nil {
@@ -252,5 +187,5 @@ func (s *syncer) clearDir(d *dir, name string, t *stat) error {
 	if !s.p.opt.Delete || !s.p.state.known {
 		return errKeepDir
 	}
-	return s.deleteDir(d.dst, name, d.join(name), d.key.name(name), t)
+	return s.deleteDir(d.dst, name, d.join(name), t)
 }

@@ -44,19 +44,21 @@ func (p *pass) mapID(m map[uint32]uint32, id uint32) uint32 {
 }
 
 // countIDs notes the ids of one object that a given map does not name.
-func (p *pass) countIDs(s *stat) {
-	_, u := p.opt.UIDs[s.uid]
-	_, g := p.opt.GIDs[s.gid]
+func (p *pass) countIDs(s *stat) { p.countOwner(s.uid, s.gid, 1) }
+
+func (p *pass) countOwner(uid, gid uint32, n int64) {
+	_, u := p.opt.UIDs[uid]
+	_, g := p.opt.GIDs[gid]
 	if (u || p.opt.UIDs == nil) && (g || p.opt.GIDs == nil) {
 		return
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !u && p.opt.UIDs != nil {
-		p.rep.UnmappedUIDs[s.uid]++
+		p.rep.UnmappedUIDs[uid] += n
 	}
 	if !g && p.opt.GIDs != nil {
-		p.rep.UnmappedGIDs[s.gid]++
+		p.rep.UnmappedGIDs[gid] += n
 	}
 }
 
@@ -94,7 +96,15 @@ func attrsOf(fd int, pathFd bool) ([]attr, error) {
 		list = func(b []byte) (int, error) { return unix.Listxattr(fdPath(fd), b) }
 		get = func(n string, b []byte) (int, error) { return unix.Getxattr(fdPath(fd), n, b) }
 	}
-	return readAttrs(list, get)
+	as, err := readAttrs(list, get)
+	if err != nil || pathFd {
+		return as, err
+	}
+	flags, err := flagsOf(fd)
+	if flags &= flagsCarried; flags != 0 {
+		as = append(as, attr{flagsAttr, binary.LittleEndian.AppendUint32(nil, flags)})
+	}
+	return as, err
 }
 
 // attrsAt reads the attributes of a name in a directory that only we can write to.
@@ -247,6 +257,10 @@ func (t target) setTimes(mtime, atime stamp) error {
 // now, nil when it was just made and bears nothing. The error joins what could not be set.
 func (p *pass) apply(t target, w *want, as []attr, has *stat) error {
 	var errs []error
+	as, flags := flagsIn(as)
+	if has != nil && has.locked() {
+		errs = append(errs, wrap("clear flags", unlockFd(t.fd)))
+	}
 	owned := has != nil && has.uid == w.uid && has.gid == w.gid
 	if has == nil {
 		owned = w.uid == p.euid && w.gid == p.egid
@@ -254,12 +268,40 @@ func (p *pass) apply(t target, w *want, as []attr, has *stat) error {
 	if p.root && !owned {
 		errs = append(errs, wrap("chown", t.chown(w.uid, w.gid)))
 	}
-	if !w.link && (has == nil || has.perm() != w.perm || !owned) {
+	perm := p.madeMode // of what was just made; no set-id bits that chown would clear
+	if has != nil {
+		perm = has.perm()
+	}
+	if !w.link && (perm != w.perm || !owned && perm&^0o777 != 0) {
 		errs = append(errs, wrap("chmod", t.chmod(w.perm)))
 	}
 	errs = append(errs, p.applyAttrs(t, as, has != nil)...)
 	errs = append(errs, wrap("set times", t.setTimes(w.mtime, w.atime)))
+	if has != nil { // else it is still to be renamed, which some flags forbid
+		errs = append(errs, p.applyFlags(t.fd, flags))
+	}
 	return errors.Join(errs...)
+}
+
+// applyFlags comes after all else.
+func (p *pass) applyFlags(fd int, flags uint32) error {
+	err := setFlags(fd, flags)
+	if errors.Is(err, unix.EPERM) && !p.root {
+		return nil
+	}
+	return wrap("set flags", err)
+}
+
+// madeMode is the mode that a file gets which is asked for with 0600: the umask may forbid its owner things.
+func madeMode() uint32 {
+	b, _ := os.ReadFile("/proc/self/status")
+	_, rest, _ := strings.Cut(string(b), "\nUmask:\t")
+	line, _, _ := strings.Cut(rest, "\n")
+	mask, err := strconv.ParseUint(line, 8, 32)
+	if err != nil {
+		return 0 // before Linux 4.7: set every mode
+	}
+	return 0o600 &^ uint32(mask)
 }
 
 func wrap(op string, err error) error {
@@ -277,6 +319,7 @@ func (p *pass) applyAttrs(t target, as []attr, old bool) (errs []error) {
 		if err != nil {
 			return []error{err}
 		}
+		cur, _ = flagsIn(cur)
 		for _, a := range cur {
 			have[a.name] = a.value
 		}

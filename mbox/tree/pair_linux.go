@@ -3,7 +3,6 @@ package tree
 import (
 	"context"
 	"errors"
-	"io/fs"
 	"path"
 	"strings"
 
@@ -90,7 +89,7 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 		p.fail(r.To, "open target", err)
 		return nil
 	}
-	defer func() { closeChain(r.chain) }()
+	defer func() { closeChain(r.chain); closeChain(r.beside) }()
 	if s, ok := p.do.(*syncer); ok {
 		s.sweepPair(r)
 	}
@@ -107,6 +106,10 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 	d.kind()
 	d.below = strings.Contains("/"+path.Dir(r.From)+"/", "/mail/") && !d.mail
 	d.pending.Store(1)
+	if err := p.openBooks(d); err != nil {
+		p.release(d)
+		return err
+	}
 	err = p.entry(ctx, d, dent{name: path.Base(r.From), to: path.Base(r.To)}, false)
 	p.release(d)
 	return p.endPair(r, err)
@@ -117,20 +120,28 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 // emptied. A whole directory, or all that was on a disk, is not deleted because it cannot be seen.
 func (p *pass) absent(r *pairRun, up *stat) {
 	above, base := splitPath(r.To)
-	key := keyOf(above).name(base)
-	rec := p.state.get(key)
-	if !p.opt.Delete || !p.state.known || rec == nil {
+	file := p.recordedFile(r, base)
+	if !p.opt.Delete || !p.state.known || file == nil && p.state.dir(keyOf(r.To)) == nil {
 		p.skip(r.To, "absent", "absent at the source")
 		return
 	}
-	if up != nil && rec.dst.mode&unix.S_IFMT == unix.S_IFREG && p.state.fact("place "+r.To) == placeFact(up) {
-		p.change = append(p.change, vanished{key, r.To, r.From, r.index})
+	if up != nil && file != nil && file.dst.mode&unix.S_IFMT == unix.S_IFREG && p.state.fact("place "+r.To) == placeFact(up) {
+		p.gone.add(&vanished{entry: file, dir: above, from: r.From, frame: r.To})
 		p.skip(r.To, "absent", "absent at the source")
 	} else if _, err := p.statBelow(p.dst, r.To); isAbsent(err) {
 		p.skip(r.To, "absent", "absent at the source")
 	} else {
 		p.fail(r.To, "absent", errors.New("no longer at the source, or not where it was; the copy was left"))
 	}
+}
+
+// recordedFile gives what is known of a pair that is a single file.
+func (p *pass) recordedFile(r *pairRun, name string) *entry {
+	b, err := p.state.openBook(keyOf(r.To+"\x00"), nil, 0, 1)
+	if err != nil {
+		return nil
+	}
+	return b.get(name)
 }
 
 // runRoot copies the whole source root into the target root.
@@ -145,18 +156,23 @@ func (p *pass) runRoot(ctx context.Context, r *pairRun) error {
 		return err
 	}
 	r.chain = []link{{fd: dup(p.dst), name: ".", st: p.dstTop}}
-	defer func() { closeChain(r.chain) }()
+	defer func() { closeChain(r.chain); closeChain(r.beside) }()
 	p.trust(r, &p.srcTop)
 	d := &dir{src: src, dst: dst, st: p.srcTop, dstMnt: p.dstTop, path: ".", from: ".", pair: r}
 	d.pending.Store(1)
-	p.mu.Lock()
-	p.rep.Dirs++
-	p.mu.Unlock()
+	if !r.second {
+		p.mu.Lock()
+		p.rep.Dirs++
+		p.mu.Unlock()
+	}
 	d.kind()
+	d.book = &book{}
+	d.rec = p.state.dir(d.key)
 	if s, ok := p.do.(*syncer); ok {
 		s.sweepPair(r)
 		s.known(d)
 	}
+	d.trusted = p.trusts(r, d.rec, &d.st, &d.dstMnt)
 	err = p.walk(ctx, d)
 	// The staging directory may be inside; the root's times can be set only when it is gone.
 	err = p.endPair(r, err)
@@ -166,12 +182,21 @@ func (p *pass) runRoot(ctx context.Context, r *pairRun) error {
 
 func (p *pass) endPair(r *pairRun, err error) error {
 	p.do.wait()
-	p.settle(r)
+	if !r.second {
+		p.settle(r)
+	}
 	if r.stage != nil {
+		in, before := r.stage.parent, stat{}
+		if len(r.beside) > 0 {
+			before, _ = statFd(in)
+		}
 		if e := r.stage.remove(); e != nil {
 			p.fail(r.stage.name, "remove staging directory", e)
 		}
 		r.stage = nil
+		if l := len(r.beside) - 1; l >= 0 && r.beside[l].fd == in && r.beside[l].name != ".." {
+			p.do.(*syncer).resettle(r.To, in, &before) // the top of the pair, a disk of its own
+		}
 	}
 	if errors.Is(err, errStopped) {
 		return nil
@@ -224,13 +249,18 @@ func (s *syncer) makeParent(up *link, name string, like *link) (int, error) {
 		return -1, err
 	}
 	w := want{uid: s.p.euid, gid: s.p.egid, perm: 0o755}
+	made, err := statFd(fd)
+	if err != nil {
+		closeFd(fd)
+		return -1, err
+	}
 	if like == nil {
 		err = unix.Fchmod(fd, w.perm)
 	} else {
 		w = s.p.want(&like.st)
 		var attrs []attr
 		if attrs, err = attrsOf(like.fd, false); err == nil {
-			err = s.p.apply(target{fd: fd}, &w, s.p.mapAttrs(attrs), nil)
+			err = s.p.apply(target{fd: fd}, &w, s.p.mapAttrs(attrs), &made)
 		}
 	}
 	if err == nil {
@@ -261,109 +291,4 @@ func (s *syncer) endParents() {
 		closeFd(m.fd)
 	}
 	s.parents = nil
-}
-
-// stageFor gives the staging directory of a pair: in the nearest directory above its target that is on the same mount
-// and is no mail folder, since Dovecot lists every name in one. A root that is copied whole has its staging directory
-// inside, unless it is a mail folder itself: then beside it.
-func (s *syncer) stageFor(r *pairRun) (*stage, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if r.stage != nil {
-		return r.stage, nil
-	}
-	fd, err := s.stageParent(r)
-	if err != nil {
-		return nil, err
-	}
-	if s.p.state.saved() { // when the directory is itself being copied, staging in it changes its time
-		st, err := statFd(fd)
-		if err == nil {
-			up, base := splitPath(r.To)
-			err = s.p.state.journal.intend(keyOf(up).name(base), &st)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	r.stage, err = newStage(fd, s.workers+1)
-	return r.stage, err
-}
-
-func (s *syncer) stageParent(r *pairRun) (int, error) {
-	last := r.chain[len(r.chain)-1]
-	if r.To == "." {
-		if !mailTop(last.fd) {
-			return last.fd, nil
-		}
-		return s.beside(r)
-	}
-	if t, err := statAt(last.fd, path.Base(r.To)); err == nil && !t.sameMount(&last.st) {
-		if !t.dir() {
-			return -1, errors.New("is a mount point; a file there cannot be replaced")
-		}
-		fd, err := openDir(last.fd, path.Base(r.To))
-		if err != nil {
-			return -1, err
-		}
-		r.chain = append(r.chain, link{fd: fd, name: path.Base(r.To), st: t})
-		if mailTop(fd) {
-			return -1, errors.New("is a mail folder and a mount point; there is no place for staging on it")
-		}
-		return fd, nil
-	}
-	for i := len(r.chain) - 1; i > 0; i-- {
-		l := r.chain[i]
-		if !l.st.sameMount(&last.st) {
-			break
-		}
-		if l.name != "mail" && l.name != "Maildir" && !mailTop(l.fd) {
-			return l.fd, nil
-		}
-	}
-	if r.chain[0].st.sameMount(&last.st) {
-		return r.chain[0].fd, nil
-	}
-	return last.fd, nil // a spool that is a mount of its own: nobody lists it as folders
-}
-
-// beside gives the parent of a target root that is a mail folder.
-func (s *syncer) beside(r *pairRun) (int, error) {
-	fd, err := unix.Openat(s.p.dst, "..", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return -1, err
-	}
-	st, err := statFd(fd)
-	if err != nil || !st.sameMount(&s.p.dstTop) || st.same(&s.p.dstTop) {
-		closeFd(fd)
-		return -1, errors.New("is a mail folder and there is no directory beside it for staging")
-	}
-	r.chain = append([]link{{fd: fd, name: "..", st: st}}, r.chain...)
-	return fd, nil
-}
-
-// mailTop recognises a Maildir and a directory of mbox folders.
-func mailTop(fd int) bool {
-	for _, n := range []string{".imap", "cur", "maildirfolder"} {
-		if _, err := statAt(fd, n); err == nil {
-			return true
-		}
-	}
-	return false
-}
-
-// sweepPair removes what dead runs left where this pair would stage; each directory is looked through once.
-func (s *syncer) sweepPair(r *pairRun) {
-	fd, err := s.stageParent(r)
-	if err != nil {
-		return // nothing can have been staged; who stages now will say so
-	}
-	st, err := statFd(fd)
-	if err == nil && !s.swept[inodeOf(&st)] {
-		s.swept[inodeOf(&st)] = true
-		err = sweep(fd)
-	}
-	if err != nil && !errors.Is(err, fs.ErrPermission) {
-		s.p.fail(r.To, "sweep", err)
-	}
 }

@@ -2,13 +2,8 @@ package tree
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
-	"maps"
-	"os"
-	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -24,8 +19,6 @@ var errStopped = errors.New("stopped")
 type doer interface {
 	// dir makes sure that the target has d, opens it as d.dst and says whether to go into it.
 	dir(ctx context.Context, d *dir, to string) (bool, error)
-	// quick takes a regular file that was not even looked at, for nothing can be there at the target; false: not done.
-	quick(it *item) bool
 	// object deals with everything else.
 	object(ctx context.Context, it *item) error
 	// wait returns when all that was handed out is done.
@@ -45,17 +38,23 @@ type pass struct {
 	srcTop     stat
 	dstTop     stat
 	pairs      []Pair
+	runs       []*pairRun
 	state      *state
 	links      links
 	ownerLost  atomic.Bool
 	dents, cmp []byte
 
-	mu     sync.Mutex // rep, and calls of Progress
-	pair   *pairRun
-	hooks  hooks
-	change []vanished
-	// the id maps are others than at the last pass
-	remapped bool
+	mu       sync.Mutex // rep, and calls of Progress
+	pair     *pairRun
+	hooks    hooks
+	start    time.Time
+	madeMode uint32
+	gone     goneSet
+	uids     map[uint32]bool // owners at the target of the directories that were met
+	intended string          // the last directory that the journal was told of before a name was taken out of it
+	canaries canaries
+	remapped bool // the id maps are others than at the last pass
+	full     bool // saved times mean nothing: the host was started anew, its clock was set, or a canary died
 }
 
 // hooks let tests act between two system calls.
@@ -71,21 +70,53 @@ var testHooks *hooks
 type pairRun struct {
 	Pair
 	index   int
-	full    bool // saved state says nothing about the source as it is now
-	moved   bool // the source is another directory than before: perhaps another disk, or none
-	lacking int  // recorded names that it then lacks: nothing is deleted
+	known   bool             // an earlier pass copied it
+	done    bool             // the first walk
+	second  bool             // on the second walk, for names that may be moved from elsewhere
+	later   map[string]bool  // directories, below the target root, that want a second walk
+	only    map[string]bool  // these and those above them
+	wanted  map[inode]string // files with several names: where the target has one, "" unknown
+	full    bool             // saved state says nothing about the source as it is now
+	moved   bool             // the source is another directory than before: perhaps another disk, or none
+	lacking int              // recorded names that it then lacks: nothing is deleted
 	place   string
 	stopped atomic.Bool
+	staged  bool // something was built in staging, which may be inside of the root
 	stage   *stage
+	beside  []link // opened for staging
 	chain   []link // directories of the target from its root to the parent of To
 }
 
 // vanished is a recorded name that the source no longer has.
 type vanished struct {
-	key  string
-	path string // below the target root
-	from string // below the source root
-	pair int
+	*entry
+	dir   string // that held it, below the target root
+	from  string // its path below the source root
+	frame string // of a pair that is one file: the pair's target
+	taken bool   // its file got another name, at the target too
+}
+
+func (v *vanished) path() string { return joinPath(v.dir, v.name) }
+
+// goneSet are the vanished names, in the order in which they were missed, and by the file that bore them.
+type goneSet struct {
+	list []*vanished
+	at   map[inode]*vanished
+}
+
+func (g *goneSet) add(v *vanished) {
+	g.list = append(g.list, v)
+	g.file(v)
+}
+
+// file notes a name that can have been renamed.
+func (g *goneSet) file(v *vanished) {
+	if v.src.mode&unix.S_IFMT == unix.S_IFREG {
+		if g.at == nil {
+			g.at = map[inode]*vanished{}
+		}
+		g.at[inode{v.src.dev, v.src.ino}] = v
+	}
 }
 
 func newPass(src, dst string, opt *Options, idle bool) (p *pass, err error) {
@@ -97,6 +128,11 @@ func newPass(src, dst string, opt *Options, idle bool) (p *pass, err error) {
 		p.hooks = *testHooks
 	}
 	p.root = p.euid == 0
+	p.madeMode = madeMode()
+	p.start, p.uids = time.Now(), map[uint32]bool{}
+	if p.canaries.want = p.opt.Canaries; p.canaries.want == 0 {
+		p.canaries.want = defaultCanaries
+	}
 	p.dents, p.cmp = make([]byte, 64<<10), make([]byte, 512<<10)
 	p.links.at = map[inode]*place{}
 	if p.pairs, err = checkPairs(p.opt.Pairs); err != nil {
@@ -123,89 +159,6 @@ func newPass(src, dst string, opt *Options, idle bool) (p *pass, err error) {
 	}
 	return p, p.knowState()
 }
-
-// knowState decides whether the saved passes were about these two roots, on this boot of this host.
-func (p *pass) knowState() error {
-	if !p.state.saved() {
-		return nil
-	}
-	s := p.state
-	roots := fmt.Sprintf("%d %d %d", p.srcTop.ino, p.dstTop.ino, p.euid)
-	boot := bootID()
-	old := s.fact("roots")
-	p.remapped = old != "" && s.fact("ids") != p.idsFact()
-	s.known = old != "" || s.journal.found()
-	switch {
-	case old == "":
-		p.saveFacts()
-	case old != roots:
-		p.rep.Full = append(p.rep.Full, "the state file is about other directories or another user")
-		s.known = false
-		if err := s.forget(); err != nil {
-			return err
-		}
-	case s.fact("boot_id") != boot:
-		p.rep.Full = append(p.rep.Full, "this host was started anew since the last pass, or the state is another host's")
-	}
-	return nil
-}
-
-// saveFacts notes what knowState will ask for.
-func (p *pass) saveFacts() {
-	p.state.setFact("roots", fmt.Sprintf("%d %d %d", p.srcTop.ino, p.dstTop.ino, p.euid))
-	p.state.setFact("boot_id", bootID())
-	p.state.setFact("ids", p.idsFact())
-}
-
-// idsFact changes with the id maps, which stand inside ACLs too.
-func (p *pass) idsFact() string {
-	h := sha256.New()
-	for _, m := range []map[uint32]uint32{p.opt.UIDs, p.opt.GIDs} {
-		for _, id := range slices.Sorted(maps.Keys(m)) {
-			fmt.Fprintf(h, "%d %d,", id, m[id])
-		}
-		fmt.Fprintln(h, m == nil)
-	}
-	return fmt.Sprintf("%x", h.Sum(nil))
-}
-
-// trust decides whether the records of one pair say anything about its source: top is the directory, or the one that the
-// file is in. What another directory lacks has not been deleted by anybody.
-func (p *pass) trust(r *pairRun, top *stat) {
-	r.place = placeFact(top)
-	old := p.state.fact("place " + r.To)
-	r.full = p.remapped || len(p.rep.Full) > 0 && p.state.known && p.state.fact("boot_id") != bootID()
-	if old == "" || old == r.place {
-		return
-	}
-	r.moved = true
-	if dev, _, _ := strings.Cut(old, " "); dev != strconv.FormatUint(top.dev, 10) {
-		r.full = true
-	}
-	p.rep.Full = append(p.rep.Full, fmt.Sprintf("%q: the source is another directory than at the last pass; nothing is deleted there", r.To))
-}
-
-// settle remembers the source of a pair, but for one that lacks what an earlier one had.
-func (p *pass) settle(r *pairRun) {
-	switch {
-	case r.place == "":
-	case r.lacking == 0:
-		p.state.setFact("place "+r.To, r.place)
-	default:
-		p.fail(r.To, "delete", fmt.Errorf("the source is another directory than at the last pass and lacks %d names of it; their copies were left", r.lacking))
-	}
-}
-
-func placeFact(st *stat) string { return fmt.Sprintf("%d %d", st.dev, st.ino) }
-
-// bootID changes with each start of the kernel; clocks and device numbers mean nothing across it.
-var bootID = sync.OnceValue(func() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if err != nil {
-		return "unknown"
-	}
-	return strings.TrimSpace(string(b))
-})
 
 func checkPairs(pairs []Pair) ([]Pair, error) {
 	if pairs == nil {
@@ -243,17 +196,45 @@ func (p *pass) close() error {
 	return p.state.close()
 }
 
-// run walks all pairs. The error is that of the context, of the state file, or of the function given to Diff.
+// run walks all pairs. The error is that of the context, of the state file, or of the function given to Diff. Names that
+// may be moved from elsewhere are left for a second walk, when all that went away is known.
 func (p *pass) run(ctx context.Context) error {
+	p.runs = make([]*pairRun, len(p.pairs))
 	for i, pr := range p.pairs {
-		r := &pairRun{Pair: pr, index: i}
-		p.pair = r
-		err := p.runPair(ctx, r)
-		if err != nil && !errors.Is(err, errStopped) {
-			return err
+		p.runs[i] = &pairRun{Pair: pr, index: i, later: map[string]bool{}, wanted: map[inode]string{}}
+	}
+	for _, second := range []bool{false, true} {
+		for _, r := range p.runs {
+			if second && !r.again() || !second && r.done {
+				continue
+			}
+			r.done = true
+			p.pair = r
+			if err := p.findLinked(r); err != nil {
+				return err
+			}
+			err := p.runPair(ctx, r)
+			if err != nil && !errors.Is(err, errStopped) {
+				return err
+			}
 		}
 	}
-	return ctx.Err()
+	return errors.Join(ctx.Err(), p.state.broken)
+}
+
+// again prepares the second walk of a pair and tells whether it needs one.
+func (r *pairRun) again() bool {
+	if len(r.later) == 0 || r.stopped.Load() {
+		return false
+	}
+	r.second, r.only = true, map[string]bool{}
+	for path := range r.later {
+		for r.only[path] = true; path != "." && path != r.To; {
+			path, _ = splitPath(path)
+			r.only[path] = true
+		}
+	}
+	return true
 }
 
 // fail lists a problem; one of a full disk stops the pair it belongs to.

@@ -4,6 +4,8 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
+	"hash/fnv"
+	"io"
 	"time"
 )
 
@@ -26,17 +28,21 @@ func (s *stat) tuple() tuple {
 	return t
 }
 
-// record is what is known of one name: the source as it was read, the target as it was left.
-type record struct {
+// entry is what is known of one name in a directory: the source as it was read, the target as it was left. Of a directory
+// only the type counts; what is known of it stands in its own dirRecord.
+type entry struct {
+	name     string
 	src, dst tuple
 	racy     bool // the source could have changed again within the tick of its ctime; compare content next time
+	met      bool // by the pass under way; not saved
 }
+
+func (e *entry) isDir() bool { return e.src.mode&0o170000 == 0o040000 }
 
 // untouched tells whether the target is as we left it. The change time counts, for it alone shows a rewrite that keeps
 // size and mtime; not for directories and hard-linked files, whose ctime moves with other names. A device number is
 // not kept across mounts and does not count.
-func (r *record) untouched(t *stat) bool {
-	d := &r.dst
+func (d *tuple) untouched(t *stat) bool {
 	if d.mode&0o170000 != t.typ() || d.ino != t.ino || d.mtime != t.mtime {
 		return false
 	}
@@ -49,15 +55,56 @@ func (r *record) untouched(t *stat) bool {
 	return d.ctime == t.ctime || d.ctime == (stamp{}) || d.nlink > 1 || t.nlink > 1
 }
 
-// racySlack bounds how far the kernel's file clock can lag behind: file times are taken from a clock that ticks every 1
-// to 10 ms, so two changes within one tick look alike; 50 ms is more than twice the coarsest tick. A ctime without
-// nanoseconds may come from a file system that keeps whole seconds (ext4 with 128-byte inodes): 2 s.
+// racySlack bounds how late the time of a change can be: file times come from a clock that ticks every 1 to 10 ms, or are
+// kept in whole seconds (ext4 with 128-byte inodes). What changed so shortly before it was looked at may have changed
+// again without any sign.
+const racySlack = 2 * time.Second
+
 func racy(s *stat, now time.Time) bool {
-	slack := 50 * time.Millisecond
-	if s.ctime.ns == 0 {
-		slack = 2 * time.Second
+	return !time.Unix(s.ctime.sec, int64(s.ctime.ns)).Before(now.Add(-racySlack)) ||
+		s.dir() && !time.Unix(s.mtime.sec, int64(s.mtime.ns)).Before(now.Add(-racySlack))
+}
+
+// dirRecord is what is known of one directory. When both sides are as it says, no name was added, removed or renamed.
+type dirRecord struct {
+	path     string // below the target root
+	src, dst tuple
+	racy     bool // its names could have changed within the tick of its time, or some of them failed: list it again
+	segments int  // how many pieces its names are saved in, see segmentOf
+	names    int64
+	bytes    int64 // size of its regular files
+	gone     int64 // names that the source no longer has and that are still at the target
+	owners   []owner
+	hard     bool // worth saving; not saved itself
+}
+
+// differs tells whether o says something else.
+func (r *dirRecord) differs(o *dirRecord) bool {
+	return r.src != o.src || r.dst != o.dst || r.racy != o.racy || r.segments != o.segments || r.names != o.names ||
+		r.bytes != o.bytes || r.gone != o.gone
+}
+
+// owner counts the objects of one owner, for the report of a directory that was not listed.
+type owner struct {
+	uid, gid uint32
+	n        int64
+}
+
+// segmentNames is how many names one piece of a directory may hold: what is known of one piece is in memory at once.
+const segmentNames = 32 << 10
+
+// segmentOf tells in which piece of a directory a name is. A message that gets other flags stays in its piece.
+func segmentOf(name string, segments int) int {
+	if segments < 2 {
+		return 0
 	}
-	return !time.Unix(s.ctime.sec, int64(s.ctime.ns)).Before(now.Add(-slack))
+	return int(maphash32(messageBase(name)) % uint32(segments))
+}
+
+func maphash32(s string) uint32 {
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, s)
+	return h.Sum32()
 }
 
 // dirKey stands for a directory in the state: names of any length make keys of one length.
@@ -76,20 +123,95 @@ func splitKey(key string) (k dirKey, name string) {
 	return k, key[len(k):]
 }
 
-func inodeKey(dev, ino uint64) []byte {
-	return binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(nil, dev), ino)
+func (k dirKey) segment(n int) string {
+	return string(binary.BigEndian.AppendUint32(k[:len(k):len(k)], uint32(n)))
 }
 
-const recordVersion = 1
+const recordVersion = 2
 
 var errRecord = errors.New("unreadable record in the state file")
 
-func (r *record) encode() []byte {
-	b := append(make([]byte, 0, 96), recordVersion, 0)
+func (r *dirRecord) encode() []byte {
+	b := append(make([]byte, 0, 160+len(r.path)), recordVersion, 0)
 	if r.racy {
 		b[1] = 1
 	}
-	return r.dst.encode(r.src.encode(b))
+	b = appendString(b, r.path)
+	b = r.dst.encode(r.src.encode(b))
+	for _, v := range []int64{int64(r.segments), r.names, r.bytes, r.gone, int64(len(r.owners))} {
+		b = binary.AppendUvarint(b, uint64(v))
+	}
+	for _, o := range r.owners {
+		for _, v := range []uint64{uint64(o.uid), uint64(o.gid), uint64(o.n)} {
+			b = binary.AppendUvarint(b, v)
+		}
+	}
+	return b
+}
+
+func decodeDir(b []byte) (*dirRecord, error) {
+	if len(b) < 2 || b[0] != recordVersion {
+		return nil, errRecord
+	}
+	c := cursor{b: b[2:]}
+	r := &dirRecord{racy: b[1] != 0, path: string(c.bytes()), src: c.tuple(), dst: c.tuple()}
+	r.segments, r.names, r.bytes, r.gone = int(c.uint()), int64(c.uint()), int64(c.uint()), int64(c.uint())
+	for n := c.uint(); n > 0 && !c.bad; n-- {
+		r.owners = append(r.owners, owner{uint32(c.uint()), uint32(c.uint()), int64(c.uint())})
+	}
+	if c.bad || r.segments < 1 || r.segments > 1<<20 {
+		return nil, errRecord
+	}
+	return r, nil
+}
+
+// encodeNames writes the names of one segment in their order.
+func encodeNames(names map[string]*entry) []byte {
+	b := append(make([]byte, 0, 16+112*len(names)), recordVersion)
+	b = binary.AppendUvarint(b, uint64(len(names)))
+	for _, name := range sortedKeys(names) {
+		e := names[name]
+		flags := byte(0)
+		if e.racy {
+			flags = 1
+		}
+		b = append(appendString(b, name), flags)
+		b = e.dst.encode(e.src.encode(b))
+	}
+	return b
+}
+
+// decodeNames adds the names of one segment to m.
+func decodeNames(b []byte, m map[string]*entry) error {
+	if len(b) < 1 || b[0] != recordVersion {
+		return errRecord
+	}
+	c := cursor{b: b[1:]}
+	n := c.uint()
+	if n > uint64(len(b)) {
+		return errRecord
+	}
+	es := make([]entry, n)
+	text := string(c.b) // one string for all names
+	for i := range es {
+		e := &es[i]
+		at, l := c.span(len(text))
+		if c.bad || len(c.b) == 0 {
+			return errRecord
+		}
+		e.name, e.racy = text[at:at+l], c.b[0]&1 != 0
+		c.b = c.b[1:]
+		e.src, e.dst = c.tuple(), c.tuple()
+		if c.bad {
+			return errRecord
+		}
+		m[e.name] = e
+	}
+	return nil
+}
+
+func appendString(b []byte, s string) []byte {
+	return append(binary.AppendUvarint(b, uint64(len(s))), s...)
 }
 
 func (t *tuple) encode(b []byte) []byte {
@@ -102,42 +224,53 @@ func (t *tuple) encode(b []byte) []byte {
 	return b
 }
 
-func decodeRecord(b []byte) (*record, error) {
-	if len(b) < 2 || b[0] != recordVersion {
-		return nil, errRecord
-	}
-	r := &record{racy: b[1] != 0}
-	b = b[2:]
-	for _, t := range []*tuple{&r.src, &r.dst} {
-		var ok bool
-		if b, ok = t.decode(b); !ok {
-			return nil, errRecord
-		}
-	}
-	return r, nil
+// cursor reads what encode wrote; after the first fault it is bad and gives zeros.
+type cursor struct {
+	b   []byte
+	bad bool
 }
 
-func (t *tuple) decode(b []byte) ([]byte, bool) {
-	var v [7]uint64
-	for i := range v {
-		x, n := binary.Uvarint(b)
-		if n <= 0 {
-			return nil, false
-		}
-		v[i], b = x, b[n:]
+func (c *cursor) uint() uint64 {
+	v, n := binary.Uvarint(c.b)
+	if n <= 0 {
+		c.bad = true
+		return 0
 	}
-	t.dev, t.ino, t.size = v[0], v[1], int64(v[2])
-	t.mode, t.uid, t.gid, t.nlink = uint32(v[3]), uint32(v[4]), uint32(v[5]), uint32(v[6])
-	for _, s := range []*stamp{&t.mtime, &t.ctime} {
-		sec, n := binary.Varint(b)
-		if n <= 0 {
-			return nil, false
-		}
-		ns, m := binary.Uvarint(b[n:])
-		if m <= 0 {
-			return nil, false
-		}
-		s.sec, s.ns, b = sec, uint32(ns), b[n+m:]
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) int() int64 {
+	v, n := binary.Varint(c.b)
+	if n <= 0 {
+		c.bad = true
+		return 0
 	}
-	return b, true
+	c.b = c.b[n:]
+	return v
+}
+
+func (c *cursor) bytes() []byte {
+	n := c.uint()
+	if c.bad || n > uint64(len(c.b)) {
+		c.bad = true
+		return nil
+	}
+	b := c.b[:n]
+	c.b = c.b[n:]
+	return b
+}
+
+// span is bytes for one who holds the whole text: where they begin in it, and how many they are.
+func (c *cursor) span(whole int) (at, n int) {
+	b := c.bytes()
+	return whole - len(c.b) - len(b), len(b)
+}
+
+func (c *cursor) tuple() (t tuple) {
+	t.dev, t.ino, t.size = c.uint(), c.uint(), int64(c.uint())
+	t.mode, t.uid, t.gid, t.nlink = uint32(c.uint()), uint32(c.uint()), uint32(c.uint()), uint32(c.uint())
+	t.mtime = stamp{c.int(), uint32(c.uint())}
+	t.ctime = stamp{c.int(), uint32(c.uint())}
+	return t
 }

@@ -21,9 +21,12 @@ type Report struct {
 	Linked      int64 `json:"linked"`       // hard links made
 	Deleted     int64 `json:"deleted"`      // names removed at the target
 	Unchanged   int64 `json:"unchanged"`    // objects that needed nothing, directories not counted
-	TrustedDirs int64 `json:"trusted_dirs"` // directories taken as unchanged without listing them: none, each is listed
+	TrustedDirs int64 `json:"trusted_dirs"` // directories taken as unchanged without listing them
 	Verified    int64 `json:"verified"`     // objects that Verify compared
 	Mismatched  int64 `json:"mismatched"`   // of those, the ones that differ; each is among Problems
+
+	// Guarantees tells how the objects are known to be equal on both sides.
+	Guarantees Guarantees `json:"guarantees"`
 
 	Problems []Problem `json:"problems"`
 	// Skipped is what is not copied by design: sockets, locks, staging directories of other runs, and, with the op
@@ -40,11 +43,54 @@ type Report struct {
 	Seconds       float64 `json:"seconds"`
 }
 
+// Guarantees counts objects, directories left out, by what was done to know them equal.
+type Guarantees struct {
+	// DirUnchanged: their directory was not touched on either side since the last pass, as its inode, times, owner and
+	// mode tell. That does not show what changes a file in place, nor its mode, owner or attributes.
+	DirUnchanged int64 `json:"dir_unchanged"`
+	// StatEqual: inode, size, times, mode and owner are as at the last pass, or equal on both sides. That does not show a
+	// rewrite of the same size by somebody who sets the clock back.
+	StatEqual int64 `json:"stat_equal"`
+	// HashEqual: all bytes were copied or compared by this pass.
+	HashEqual int64 `json:"hash_equal"`
+}
+
 func newReport() *Report {
 	return &Report{
 		Problems: []Problem{}, Skipped: []Problem{}, Full: []string{},
 		UnmappedUIDs: map[uint32]int64{}, UnmappedGIDs: map[uint32]int64{}, OwnershipKept: true,
 	}
+}
+
+// tally counts one change.
+func tally(op Op, bytes int64) func(*Report) {
+	return func(r *Report) {
+		switch op {
+		case OpCreate, OpUpdate:
+			r.CopiedFiles++
+			r.CopiedBytes += bytes
+			r.Guarantees.HashEqual++
+		case OpMetadata:
+			r.Metadata++
+			r.Guarantees.StatEqual++
+		case OpRename:
+			r.Renamed++
+			r.Guarantees.StatEqual++
+		case OpLink:
+			r.Linked++
+			r.Guarantees.StatEqual++
+		case OpDelete:
+			r.Deleted++
+		}
+	}
+}
+
+// copied keeps of one walk what still counts after a second one over everything.
+func (r *Report) copied() *Report {
+	n := newReport()
+	n.CopiedFiles, n.CopiedBytes, n.Metadata, n.Renamed, n.Linked = r.CopiedFiles, r.CopiedBytes, r.Metadata, r.Renamed, r.Linked
+	n.Full = r.Full
+	return n
 }
 
 // problemsShown is how many problems String lists.

@@ -141,6 +141,13 @@ func removeAll(dir int, name string) error {
 		return err
 	}
 	fd, err := openDir(dir, name)
+	if errors.Is(err, unix.ENOTDIR) { // a file with flags that forbid it
+		if fd, err = openFile(dir, name); err == nil {
+			err = errors.Join(unlockFd(fd), unix.Unlinkat(dir, name, 0))
+			closeFd(fd)
+		}
+		return err
+	}
 	if err != nil {
 		return err
 	}

@@ -28,6 +28,7 @@ type stat struct {
 	mode, uid, gid, nlink uint32 // mode with the type bits
 	size, blocks          int64
 	rdev                  uint64
+	flags                 uint64 // STATX_ATTR_*; 0 where the kernel does not tell
 	mtime, atime, ctime   stamp
 }
 
@@ -71,7 +72,7 @@ func statx(dir int, name string, flags int) (s stat, err error) {
 		mode: uint32(x.Mode), uid: x.Uid, gid: x.Gid, nlink: x.Nlink,
 		size: int64(x.Size), blocks: int64(x.Blocks), rdev: unix.Mkdev(x.Rdev_major, x.Rdev_minor),
 		mtime: stamp{x.Mtime.Sec, x.Mtime.Nsec}, atime: stamp{x.Atime.Sec, x.Atime.Nsec},
-		ctime: stamp{x.Ctime.Sec, x.Ctime.Nsec},
+		ctime: stamp{x.Ctime.Sec, x.Ctime.Nsec}, flags: x.Attributes & x.Attributes_mask,
 	}
 	if x.Mask&unix.STATX_MNT_ID != 0 {
 		s.mnt = x.Mnt_id

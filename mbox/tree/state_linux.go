@@ -1,9 +1,11 @@
 package tree
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -13,38 +15,39 @@ import (
 
 // Buckets of the state file.
 var (
-	bucketMeta   = []byte("meta")   // facts about the pass: boot_id, roots, devices of each pair
-	bucketDirs   = []byte("dirs")   // dirKey -> path below the target root
-	bucketNames  = []byte("names")  // dirKey of the parent + name -> record
-	bucketInodes = []byte("inodes") // dev, ino of a regular file of the source -> key in names
+	bucketMeta  = []byte("meta")  // facts about the pass: boot_id, roots, devices of each pair
+	bucketDirs  = []byte("dirs")  // dirKey -> dirRecord
+	bucketNames = []byte("names") // dirKey + number of the segment -> its names
 )
 
 // mapSize is the address space that a state file gets at first; growing it later means copying what is being written.
 const mapSize = 64 << 20
 
-// flushAt is how many records are kept in memory before they are made durable together: one syncfs for all of them
-// costs a fraction of an fsync for each.
-const flushAt = 32 << 10
+// flushAt is how many bytes of records are kept in memory before they are made durable together: one syncfs for all of
+// them costs a fraction of an fsync for each.
+const flushAt = 16 << 20
 
-// state is what earlier passes saw. Without a file it answers that nothing is known. One goroutine reads and flushes;
-// any may put.
+// state is what earlier passes saw, a record a directory. Without a file it answers that nothing is known. One goroutine
+// reads and flushes; any may put.
 type state struct {
 	db      *bbolt.DB
+	path    string
+	broken  error // the file turned out to be damaged: nothing is known, and nothing is to be done
 	tx      *bbolt.Tx
 	journal *journal
 	known   bool // an earlier pass saved something for these two roots
 	idle    bool // read only: Diff
 
-	mu       sync.Mutex
-	pending  map[string]*record // nil: removed
-	flushing map[string]*record
-	dirs     map[dirKey]string
-	meta     map[string]string
-	hard     bool // something is pending that must be saved; else a later pass merely knows less
+	mu      sync.Mutex
+	pending map[string][]byte // by bucket and key, see put; nil: removed
+	older   map[string][]byte // being saved
+	size    int
+	meta    map[string]string
+	hard    bool // something is pending that must be saved; else a later pass merely knows less
 }
 
 func noState() *state {
-	return &state{pending: map[string]*record{}, dirs: map[dirKey]string{}, meta: map[string]string{}}
+	return &state{pending: map[string][]byte{}, meta: map[string]string{}}
 }
 
 // openState opens or, unless idle, makes the state file.
@@ -57,20 +60,51 @@ func openState(path string, idle bool) (*state, error) {
 	if _, err := os.Stat(path); idle && errors.Is(err, os.ErrNotExist) {
 		return s, nil
 	}
-	db, err := bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: idle, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapSize})
+	var db *bbolt.DB
+	err := guarded(path, func() (err error) {
+		db, err = bbolt.Open(path, 0o600, &bbolt.Options{Timeout: time.Second, ReadOnly: idle, FreelistType: bbolt.FreelistMapType, InitialMmapSize: mapSize})
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("state file %s: %w", path, err)
 	}
-	s.db = db
+	s.db, s.path = db, path
 	s.journal, err = openJournal(path + ".journal")
 	if err == nil {
 		err = s.reread()
+	}
+	if err == nil {
+		err = s.whole()
 	}
 	if err != nil {
 		s.close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// errDamaged says that a state file is not as it was saved: a bad disk, or somebody's hand. Without it, everything is
+// compared afresh, and what differs at the target is left alone.
+var errDamaged = errors.New("is damaged; restore it from a backup or move it away")
+
+// guarded turns the panics by which bbolt tells of a damaged file into errors.
+func guarded(path string, f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true)) // the file is mapped, and may end early
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("state file %s: %w", path, errDamaged)
+		}
+	}()
+	return f()
+}
+
+// whole checks that no page is beyond the end of the file.
+func (s *state) whole() error {
+	info, err := os.Stat(s.path)
+	if err == nil && info.Size() < s.tx.Size() {
+		err = fmt.Errorf("state file %s: %w", s.path, errDamaged)
+	}
+	return err
 }
 
 func (s *state) saved() bool { return s.db != nil }
@@ -97,115 +131,125 @@ func (s *state) close() error {
 	return errors.Join(errs...)
 }
 
-func (s *state) lookup(bucket, key []byte) []byte {
-	if s.tx == nil {
-		return nil
-	}
-	b := s.tx.Bucket(bucket)
-	if b == nil {
-		return nil
-	}
-	return b.Get(key)
-}
-
-// get returns what is known of a name, nil when nothing is.
-func (s *state) get(key string) *record {
+// lookup gives the bytes of one record, pending or saved.
+func (s *state) lookup(bucket []byte, key string) []byte {
 	if s.db == nil {
 		return nil
 	}
 	s.mu.Lock()
-	for _, m := range []map[string]*record{s.pending, s.flushing} {
-		if r, ok := m[key]; ok {
+	for _, m := range []map[string][]byte{s.pending, s.older} {
+		if v, ok := m[string(bucket)+key]; ok {
 			s.mu.Unlock()
-			return r
+			return v
 		}
 	}
 	s.mu.Unlock()
-	if v := s.lookup(bucketNames, []byte(key)); v != nil {
-		if r, err := decodeRecord(v); err == nil {
-			return r
+	return s.fromFile(bucket, key)
+}
+
+func (s *state) fromFile(bucket []byte, key string) (v []byte) {
+	if s.tx == nil || s.broken != nil {
+		return nil
+	}
+	err := guarded(s.path, func() error {
+		if b := s.tx.Bucket(bucket); b != nil {
+			v = bytes.Clone(b.Get([]byte(key)))
+		}
+		return nil
+	})
+	s.broken = errors.Join(s.broken, err)
+	return v
+}
+
+// dir returns what is known of a directory, nil when nothing is.
+func (s *state) dir(k dirKey) *dirRecord {
+	b := s.lookup(bucketDirs, string(k[:]))
+	if b == nil {
+		return nil
+	}
+	r, err := decodeDir(b)
+	if err != nil {
+		s.broken = fmt.Errorf("state file %s: %w", s.path, errDamaged)
+		return nil
+	}
+	return r
+}
+
+// names adds to m what is known of the names in one segment of a directory, what a dead pass was about to put there
+// included.
+func (s *state) names(k dirKey, segment, segments int, m map[string]*entry) error {
+	if b := s.lookup(bucketNames, k.segment(segment)); b != nil {
+		if err := decodeNames(b, m); err != nil {
+			return fmt.Errorf("state file %s: %w", s.path, errDamaged)
 		}
 	}
-	if s.journal.names(key) {
-		return &record{} // a dead pass was about to make it
+	if s.broken != nil {
+		return s.broken
+	}
+	for _, n := range s.journal.children(k) {
+		if m[n] == nil && segmentOf(n, segments) == segment {
+			m[n] = &entry{name: n}
+		}
 	}
 	return nil
 }
 
 // mine tells whether the target is as a pass of ours left it: as recorded, or as a pass that died was making it. t is
 // nil when there is nothing at the target.
-func (s *state) mine(key string, r *record, t *stat) bool {
-	if t != nil && r.untouched(t) {
+func (s *state) mine(key string, dst *tuple, t *stat) bool {
+	if t != nil && dst.untouched(t) {
 		return true
 	}
 	return s.journal.explains(key, t)
 }
 
-// put keeps a record. soft: it only saves a later pass some work and is not worth touching the file for.
-func (s *state) put(key string, r *record, soft bool) {
+// dirAt returns what is known of a directory that is at the target, if that is what we left there or were making when
+// we died; else nil.
+func (s *state) dirAt(path string, t *stat) *dirRecord {
+	rec := s.dir(keyOf(path))
+	if rec != nil && (rec.dst.ino == t.ino || s.mine(nameKey(path), &rec.dst, t)) {
+		return rec
+	}
+	if rec == nil && s.journal.explains(nameKey(path), t) {
+		return &dirRecord{path: path, segments: 1}
+	}
+	return nil
+}
+
+// put keeps a record until the next flush; nil removes it. soft: it only saves a later pass some work and is not worth
+// touching the file for.
+func (s *state) put(bucket []byte, key string, v []byte, soft bool) {
 	if s.db == nil {
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.pending[key] = r
+	s.pending[string(bucket)+key] = v
+	s.size += len(key) + len(v)
 	s.hard = s.hard || !soft
 }
 
-func (s *state) drop(key string) { s.put(key, nil, false) }
-
-func (s *state) putDir(k dirKey, path string) {
-	if s.db == nil {
-		return
+// each calls f for the records of all directories at and below a path; a record is f's to keep.
+func (s *state) each(path string, f func(*dirRecord)) error {
+	if s.tx == nil || s.broken != nil {
+		return s.broken
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.dirs[k] = path
+	return guarded(s.path, func() error {
+		b := s.tx.Bucket(bucketDirs)
+		if b == nil {
+			return nil
+		}
+		return b.ForEach(func(_, v []byte) error {
+			r, err := decodeDir(v)
+			if err == nil && (path == "." || r.path == path || strings.HasPrefix(r.path, path+"/")) {
+				f(r)
+			}
+			return err
+		})
+	})
 }
 
-// byInode finds the name under which a file of the source was last seen.
-func (s *state) byInode(dev, ino uint64) (key string, r *record) {
-	v := s.lookup(bucketInodes, inodeKey(dev, ino))
-	if v == nil {
-		return "", nil
-	}
-	key = string(v)
-	if r = s.get(key); r == nil || r.src.dev != dev || r.src.ino != ino {
-		return "", nil
-	}
-	return key, r
-}
-
-// path gives the path below the target root of a directory that has records.
-func (s *state) path(k dirKey) (string, bool) {
-	v := s.lookup(bucketDirs, k[:])
-	return string(v), v != nil
-}
-
-// children calls f for each recorded name in a directory.
-func (s *state) children(k dirKey, f func(name string)) {
-	if s.tx == nil {
-		return
-	}
-	for _, n := range s.journal.children(k) {
-		f(n)
-	}
-	b := s.tx.Bucket(bucketNames)
-	if b == nil {
-		return
-	}
-	c := b.Cursor()
-	for key, _ := c.Seek(k[:]); key != nil && strings.HasPrefix(string(key), string(k[:])); key, _ = c.Next() {
-		f(string(key[len(k):]))
-	}
-}
-
-func (s *state) count(k dirKey) (n int) {
-	s.children(k, func(string) { n++ })
-	return n
-}
-
-func (s *state) fact(key string) string { return string(s.lookup(bucketMeta, []byte(key))) }
+func (s *state) fact(key string) string { return string(s.fromFile(bucketMeta, key)) }
 
 // setFact saves a fact about the pass, when it is a new one.
 func (s *state) setFact(key, value string) {
@@ -215,88 +259,77 @@ func (s *state) setFact(key, value string) {
 	}
 }
 
+// softFact saves a fact when something else is saved anyway.
+func (s *state) softFact(key, value string) {
+	if s.db != nil {
+		s.meta[key] = value
+	}
+}
+
 func (s *state) full() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.pending) >= flushAt
+	return s.size >= flushAt
 }
 
 // flush saves what is pending. durable is called first and makes the target's file systems durable: nothing is
 // recorded as done that a power cut could still undo.
 func (s *state) flush(durable func() error) error {
 	s.mu.Lock()
-	if s.db == nil || s.idle || !s.hard {
+	if s.db == nil || s.idle || !s.hard || s.broken != nil {
 		s.mu.Unlock()
-		return nil
+		return s.broken
 	}
-	s.flushing, s.pending = s.pending, map[string]*record{}
-	dirs := s.dirs
-	s.dirs, s.hard = map[dirKey]string{}, false
+	s.older, s.pending = s.pending, map[string][]byte{}
+	s.size, s.hard = 0, false
 	s.mu.Unlock()
 	err := durable()
 	if err == nil {
-		err = s.save(dirs)
+		err = guarded(s.path, s.save)
 	}
 	if err == nil {
 		err = s.reread()
 	}
 	s.mu.Lock()
-	s.flushing = nil
+	s.older = nil
 	s.mu.Unlock()
 	return err
 }
 
-func (s *state) save(dirs map[dirKey]string) error {
+func (s *state) save() error {
 	_ = s.tx.Rollback() // a reader that stays open would keep the file growing
 	s.tx = nil
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		var bs [4]*bbolt.Bucket
-		for i, n := range [][]byte{bucketMeta, bucketDirs, bucketNames, bucketInodes} {
+		for _, n := range [][]byte{bucketMeta, bucketDirs, bucketNames} {
 			b, err := tx.CreateBucketIfNotExists(n)
 			if err != nil {
 				return err
 			}
 			b.FillPercent = 0.9
-			bs[i] = b
 		}
 		for k, v := range s.meta {
-			if err := bs[0].Put([]byte(k), []byte(v)); err != nil {
+			if err := tx.Bucket(bucketMeta).Put([]byte(k), []byte(v)); err != nil {
 				return err
 			}
 		}
-		for k, v := range dirs {
-			if err := bs[1].Put(k[:], []byte(v)); err != nil {
+		for _, key := range sortedKeys(s.older) { // a bucket takes keys in any other order far more slowly
+			bucket := bucketDirs
+			if strings.HasPrefix(key, string(bucketNames)) {
+				bucket = bucketNames
+			}
+			b, k, v := tx.Bucket(bucket), []byte(key[len(bucket):]), s.older[key]
+			var err error
+			if v == nil {
+				err = b.Delete(k)
+			} else {
+				err = b.Put(k, v)
+			}
+			if err != nil {
 				return err
 			}
 		}
-		return saveRecords(bs[2], bs[3], s.flushing)
+		return nil
 	})
-}
-
-// saveRecords puts keys in their order: a bucket takes them in any other far more slowly.
-func saveRecords(names, inodes *bbolt.Bucket, rs map[string]*record) error {
-	at := map[string]string{}
-	for _, key := range sortedKeys(rs) {
-		r, k := rs[key], []byte(key)
-		if r == nil {
-			if err := names.Delete(k); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := names.Put(k, r.encode()); err != nil {
-			return err
-		}
-		if r.src.mode&0o170000 == 0o100000 {
-			at[string(inodeKey(r.src.dev, r.src.ino))] = key
-		}
-	}
-	for _, i := range sortedKeys(at) {
-		if err := inodes.Put([]byte(i), []byte(at[i])); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // forget drops everything that was saved, for it is about other trees.
@@ -306,13 +339,15 @@ func (s *state) forget() error {
 	if s.idle {
 		return nil
 	}
-	err := s.db.Update(func(tx *bbolt.Tx) error {
-		for _, n := range [][]byte{bucketMeta, bucketDirs, bucketNames, bucketInodes} {
-			if err := tx.DeleteBucket(n); err != nil && tx.Bucket(n) != nil {
-				return err
+	err := guarded(s.path, func() error {
+		return s.db.Update(func(tx *bbolt.Tx) error {
+			for _, n := range [][]byte{bucketMeta, bucketDirs, bucketNames, []byte("inodes")} {
+				if err := tx.DeleteBucket(n); err != nil && tx.Bucket(n) != nil {
+					return err
+				}
 			}
-		}
-		return nil
+			return nil
+		})
 	})
 	if err != nil {
 		return err

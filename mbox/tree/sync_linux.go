@@ -25,17 +25,22 @@ type syncer struct {
 	parents []parent
 	wrote   atomic.Bool
 	mu      sync.Mutex
-	devs    map[uint64]int // device of the target -> a descriptor on it, for syncfs
+	links   map[string][]string // directory -> names of files that got further names
+	devs    map[uint64]int      // device of the target -> a descriptor on it, for syncfs
 	swept   map[inode]bool
 	buf     []byte
 }
 
-// job is one file for a worker.
+// job is work for a worker: one file, or a batch of new ones that nobody looked at yet.
 type job struct {
-	it *item
-	v  verdict
-	st *stat // seen when the source was opened, nil: look again
+	d     *dir
+	it    *item
+	v     verdict
+	names []string
 }
+
+// batchFiles is how many new files are handed to a worker at once.
+const batchFiles = 64
 
 // Sync copies what src has and dst lacks, in the order of opt.Pairs, and returns when it is durable. src and dst are
 // directories; only these two names may be symbolic links. What could not be done is in the report's Problems; the
@@ -54,15 +59,19 @@ func Sync(ctx context.Context, src, dst string, opt *Options) (*Report, error) {
 		s.live.Add(1)
 		go s.work(i)
 	}
+	s.sweepLocks()
 	err = p.run(ctx)
+	if err == nil {
+		err = s.checkCanaries(ctx)
+	}
 	close(s.jobs)
 	s.live.Wait()
 	if err == nil {
-		s.deleteVanished(ctx)
-		err = ctx.Err()
+		err = errors.Join(s.recordLinked(), s.deleteVanished(ctx), ctx.Err())
 	}
 	s.endParents()
-	err = errors.Join(err, s.end(err == nil))
+	s.checkQuotas()
+	err = errors.Join(err, s.end(err == nil && p.state.broken == nil))
 	for _, fd := range s.devs {
 		closeFd(fd)
 	}
@@ -115,26 +124,29 @@ func (s *syncer) work(n int) {
 	defer s.live.Done()
 	buf := make([]byte, 256<<10)
 	for j := range s.jobs {
-		if err := s.ctx.Err(); err == nil && !j.it.d.pair.stopped.Load() {
-			s.copyFile(s.ctx, n, &j, buf)
+		if j.it != nil {
+			s.copyFile(s.ctx, n, j.it, &j.v, buf)
 		}
-		s.p.release(j.it.d)
+		for _, name := range j.names {
+			it := item{d: j.d, name: name, to: name}
+			s.copyFile(s.ctx, n, &it, &verdict{op: OpCreate, key: j.d.key.name(name)}, buf)
+		}
+		if j.names != nil {
+			s.directDone(j.d, n)
+		}
+		s.p.release(j.d)
 		s.busy.Done()
 	}
 }
 
 func (s *syncer) hand(j job) {
-	j.it.d.pending.Add(1)
+	if h := j.d.hidden; h != nil && j.names != nil {
+		h.direct.Add(1)
+		h.given += len(j.names)
+	}
+	j.d.pending.Add(1)
 	s.busy.Add(1)
 	s.jobs <- j
-}
-
-func (s *syncer) quick(it *item) bool {
-	if !it.d.fresh || it.d.frame || s.p.state.known {
-		return false
-	}
-	s.hand(job{it: it, v: verdict{op: OpCreate, key: it.d.key.name(it.to)}})
-	return true
 }
 
 func (s *syncer) object(ctx context.Context, it *item) error {
@@ -150,10 +162,11 @@ func (s *syncer) object(ctx context.Context, it *item) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		s.p.fail(it.path(), "compare", err)
+		s.p.failIn(it.d, it.path(), "compare", err)
 		return nil
 	}
 	switch v.op {
+	case opLater:
 	case OpUnchanged:
 		s.unchanged(it, &v)
 	case OpMetadata:
@@ -162,7 +175,7 @@ func (s *syncer) object(ctx context.Context, it *item) error {
 		s.rename(it, &v)
 	case OpLink:
 		if !s.link(it, &v, 0) {
-			s.hand(job{it: it, v: v})
+			s.hand(job{d: it.d, it: it, v: v})
 		}
 	default:
 		return s.replace(ctx, it, &v)
@@ -174,10 +187,11 @@ func (s *syncer) object(ctx context.Context, it *item) error {
 func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
 	if v.t != nil && v.t.dir() {
 		if err := s.clearDir(it.d, it.to, v.t); err != nil {
-			s.p.fail(it.path(), "replace directory", err)
+			s.p.failIn(it.d, it.path(), "replace directory", err)
 			return nil
 		}
-		v.t = nil
+		v.t, v.old = nil, nil
+		it.d.book.drop(it.to)
 	}
 	if !it.st.regular() {
 		if err := s.special(it, v); err != nil {
@@ -189,7 +203,7 @@ func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
 		s.wait()
 		return s.copyMailbox(ctx, it, v)
 	}
-	s.hand(job{it: it, v: *v})
+	s.hand(job{d: it.d, it: it, v: *v})
 	return nil
 }
 
@@ -197,36 +211,38 @@ func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
 func (s *syncer) failed(it *item, op string, err error) {
 	if errors.Is(err, unix.ENOENT) {
 		if _, e := statAt(it.d.src, it.name); errors.Is(e, unix.ENOENT) {
+			it.d.book.fail() // its new name may have been missed
 			return
 		}
 	}
-	s.p.fail(it.path(), op, err)
+	s.p.failIn(it.d, it.path(), op, err)
 }
 
 func (s *syncer) unchanged(it *item, v *verdict) {
 	s.p.links.settle(&it.st, it.path())
 	if !it.again {
-		s.p.count(OpUnchanged, it.path(), func(r *Report) { r.Unchanged++ })
+		s.p.count(OpUnchanged, it.path(), v.unchanged())
 	}
 	if v.asSaved {
 		return
 	}
-	if v.rec == nil || v.rec.src != it.st.tuple() || !s.p.state.mine("", v.rec, v.t) {
-		s.record(v, &it.st, v.t, false)
-	} else if v.refresh {
-		s.record(v, &it.st, v.t, true)
+	if v.old == nil || v.old.src != it.st.tuple() || !s.p.state.mine("", &v.old.dst, v.t) || v.refresh {
+		s.record(it, v, &it.st, v.t, false)
 	}
 }
 
 // record keeps what is now known of a name; st is the source as it was before it was read.
-func (s *syncer) record(v *verdict, st, t *stat, soft bool) {
+func (s *syncer) record(it *item, v *verdict, st, t *stat, soft bool) {
 	if !s.p.state.saved() {
 		return
 	}
-	if v.fromKey != "" {
-		s.p.state.drop(v.fromKey)
+	if g := v.gone; g != nil {
+		g.taken = true
+		if v.fromDir != nil {
+			v.fromDir.book.drop(g.name)
+		}
 	}
-	s.p.state.put(v.key, &record{src: st.tuple(), dst: t.tuple(), racy: st.regular() && racy(st, time.Now())}, soft)
+	it.d.book.put(&entry{name: it.to, src: st.tuple(), dst: t.tuple(), racy: st.regular() && racy(st, time.Now())}, soft)
 }
 
 // touch notes that the target's side of d is about to change.
@@ -240,15 +256,21 @@ func (s *syncer) touch(d *dir) error {
 		return err
 	}
 	s.noteDev(d, &st)
+	if err := s.unlock(d); err != nil {
+		return err
+	}
 	if d.frame || !s.p.state.saved() {
 		return nil
 	}
 	return s.p.state.journal.intend(dirName(d), &st)
 }
 
-// dirName is the key of a directory's own record.
-func dirName(d *dir) string {
-	up, base := splitPath(d.path)
+// dirName is what the journal calls a directory.
+func dirName(d *dir) string { return nameKey(d.path) }
+
+// nameKey is what the journal calls the object at a path.
+func nameKey(path string) string {
+	up, base := splitPath(path)
 	return keyOf(up).name(base)
 }
 
@@ -267,7 +289,7 @@ func (s *syncer) metadata(it *item, v *verdict) {
 		return
 	}
 	s.p.links.settle(&it.st, it.path())
-	s.p.count(OpMetadata, it.path(), func(r *Report) { r.Metadata++ })
+	s.p.count(OpMetadata, it.path(), tally(OpMetadata, 0))
 }
 
 func (s *syncer) setMetadata(it *item, v *verdict) error {
@@ -300,7 +322,7 @@ func (s *syncer) setMetadata(it *item, v *verdict) error {
 	}
 	t, err := statFd(dst)
 	if err == nil {
-		s.record(v, &st, &t, false)
+		s.record(it, v, &st, &t, false)
 	}
 	return err
 }

@@ -2,14 +2,26 @@
 // changed. It runs as root over directories that other people own and write to while it reads them.
 //
 // The promise: a name at the target holds the old object or the whole new one, never half of it. Type, mode, owner
-// (through the id maps, inside ACLs too), times to the nanosecond, extended attributes, hard links, holes and symbolic
-// links as text are kept. No symbolic link is followed, no FIFO or device is opened, no mount is crossed. A mailbox is
-// copied under its locks, and an index directory never after the mailbox it describes. What could not be done is
-// listed, and the rest goes on.
+// (through the id maps, inside ACLs too), times to the nanosecond, extended attributes, file flags (chattr), hard links,
+// holes and symbolic links as text are kept. No symbolic link is followed, no FIFO or device is opened, no mount is
+// crossed. A mailbox is copied under its locks; its index directory is read before it and gets its place after it, or not
+// at all, for an index that is newer than its mailbox makes Dovecot renumber messages. What could not be done is listed,
+// and the rest goes on.
+//
+// With a state file the cost of a pass grows with what changed. A directory of messages (cur, new) whose inode, times,
+// owner and mode are on both sides as the last pass left them is not even listed: no message came, went or got other
+// flags. All other files are looked at one by one. A message that got other flags or went to another folder is renamed at
+// the target, a further hard link is linked; of an mbox that changed, only messages and headers that are new are taken
+// from the source, and the result is compared with the source before it gets its name. Times say nothing after a restart,
+// when the clock was set, or about what changed less than two seconds before it was looked at: then names, or all, are
+// compared. A sample of what was trusted is checked in each pass (Options.Canaries). Report.Guarantees tells how much is
+// known in which way.
 //
 // Not promised: the inode change time and the birth time, SELinux labels and IMA/EVM signatures (they belong to a host's
-// policy and keys), file flags (chattr), sockets. A file that never stands still is copied, published and listed as
-// a problem.
+// policy and keys), sockets. In a directory that did not change, what somebody does to a message in place - content with
+// the time put back, mode, owner, attributes - is seen by Verify and by a canary that happens to be there only. A file
+// that never stands still is copied, published and listed as a problem. The index of an inbox lies in the home: give both
+// as pairs, the home first, and they are one unit.
 //
 //	rep, err := tree.Sync(ctx, "/mnt/old", "/", &tree.Options{
 //		UIDs:  map[uint32]uint32{500: 1001},
@@ -17,6 +29,8 @@
 //		State: "/var/lib/mailmove/sync.db",
 //	})
 package tree
+
+import "time"
 
 // Pair names one thing to copy: a directory with all below it, or a single file such as a mailbox. From need not exist: a
 // user without mail has no inbox.
@@ -37,6 +51,13 @@ type Options struct {
 	// Delete removes from the target what vanished from the source, after all else, and only what State proves to
 	// have been written by an earlier pass and not changed at the target since.
 	Delete bool
+	// LockWait is how long a mailbox that others keep locked is tried again before it is given up and listed among the
+	// problems. 0: 10 seconds.
+	LockWait time.Duration
+	// Canaries is how many of the directories that a pass takes as unchanged without listing them are checked all the same,
+	// drawn by chance: each file by its stat, some byte by byte. One that differs makes the pass compare everything.
+	// 0: 2; negative: none.
+	Canaries int
 	// Pairs are copied in this order; give a home before the inbox whose index it holds. nil: the whole source
 	// root goes into the target root.
 	Pairs []Pair

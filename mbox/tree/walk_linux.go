@@ -3,62 +3,10 @@ package tree
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sort"
-	"strings"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
-
-// dir is a directory that is open on both sides while anything below it is under way.
-type dir struct {
-	up       *dir
-	src, dst int    // dst -1: not at the target (Diff, Verify)
-	st       stat   // of the source as opened
-	dstMnt   stat   // of the target as opened
-	path     string // below the target root, "." for the root itself
-	from     string // below the source root
-	key      dirKey
-	pair     *pairRun
-	frame    bool // parent of a pair's top: not copied itself, and its mounts may be crossed
-	fresh    bool // made by this pass and not visible before: nothing is in it
-	kept     bool // at the target as an earlier pass left it
-	drift    bool // changed at the target by somebody else
-	owner    uint32
-	depth    int
-	base     string
-	mail     bool // named mail: its files are mailboxes
-	below    bool // somewhere below a directory named mail
-	hot      bool // index files and mailboxes: equal size and time prove nothing
-	messages bool // cur or new of a Maildir
-	index    bool // .imap or below it
-
-	pending  atomic.Int32
-	touched  atomic.Bool
-	vanished bool // a name went away between listing and looking
-	hits     int  // recorded names that were met
-}
-
-// item is one object of the source that is not a directory.
-type item struct {
-	d        *dir
-	name, to string
-	st       stat
-	looked   bool // st is known
-	again    bool // met before in this pass: do not count it twice
-}
-
-func (d *dir) join(name string) string { return joinPath(d.path, name) }
-
-func joinPath(dir, name string) string {
-	if dir == "." || dir == "" {
-		return name
-	}
-	return dir + "/" + name
-}
-
-func (it *item) path() string { return it.d.join(it.to) }
 
 // release says that one thing below d is finished; the last one closes d, and so on upwards.
 func (p *pass) release(d *dir) {
@@ -71,86 +19,168 @@ func (p *pass) release(d *dir) {
 	}
 }
 
-// kind sets what the names of a directory say about its content.
-func (d *dir) kind() {
-	d.mail = d.base == "mail"
-	d.hot = d.mail || d.base == ".imap" || d.base == "Maildir"
-	d.index = d.base == ".imap"
-	d.messages = d.base == "cur" || d.base == "new"
-	if d.up != nil {
-		d.below = d.up.below || d.up.mail
-		d.hot = d.hot || d.up.hot
-		d.index = d.index || d.up.index
-		if d.owner = d.up.owner; d.owner == 0 {
-			d.owner = d.st.uid
-		}
-		d.depth = d.up.depth + 1
-	} else {
-		d.owner = d.st.uid
-	}
-	d.key = keyOf(d.path)
-}
-
-// walk goes through one directory. A directory in which names went away while we looked is listed again: a message
-// that was renamed meanwhile may have been met under neither name.
+// walk goes through one directory.
 func (p *pass) walk(ctx context.Context, d *dir) error {
 	first := ""
-	if d.mail {
-		// An index newer than its mailbox makes Dovecot renumber messages; an older one is harmless.
-		first = ".imap"
-		if st, err := statAt(d.src, first); err == nil && st.dir() {
-			if err := p.entry(ctx, d, dent{name: first, to: first}, false); err != nil {
-				return err
+	if d.mail || d.below {
+		first = ".imap" // see hold
+	}
+	if err := p.openBooks(d); err != nil {
+		return err
+	}
+	if first != "" && !d.pair.second {
+		if st, err := statAt(d.src, first); err != nil || !st.dir() {
+			first = "" // a link, say, is as any other name
+		} else if err := p.entry(ctx, d, dent{name: first, to: first}, false); err != nil {
+			return err
+		}
+		p.do.wait()
+	}
+	if d.pair.second {
+		for _, path := range sortedKeys(d.pair.only) {
+			if up, name := splitPath(path); up == d.path {
+				if err := p.entry(ctx, d, dent{name: name, to: name}, true); err != nil {
+					return err
+				}
 			}
-			p.do.wait()
+		}
+		if !d.pair.later[d.path] {
+			return nil
 		}
 	}
+	if d.trusted && d.next.segments == 1 && !d.pair.second {
+		again, err := p.walkRecorded(ctx, d, first)
+		if err != nil || !again {
+			return err
+		}
+	}
+	for seg := range d.next.segments {
+		if err := p.segment(ctx, d, seg, first); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// walkRecorded goes through the names of a directory that nobody changed, without listing it. again: a name went away since.
+func (p *pass) walkRecorded(ctx context.Context, d *dir, but string) (again bool, err error) {
+	for _, name := range d.book.sorted() {
+		if name == but || d.early[name] {
+			continue
+		}
+		if err := p.entry(ctx, d, dent{name: name, to: name}, false); err != nil {
+			return false, err
+		}
+	}
+	if d.vanished {
+		d.book.fail()
+		return true, nil
+	}
+	p.mu.Lock()
+	p.rep.TrustedDirs++
+	p.mu.Unlock()
+	return false, p.save(d)
+}
+
+// segment goes through the names of one piece of a directory. When names went away while we looked it is listed again: a
+// message that was renamed meanwhile may have been met under neither name.
+func (p *pass) segment(ctx context.Context, d *dir, seg int, first string) error {
+	if seg > 0 {
+		if err := p.turn(d, seg); err != nil {
+			return err
+		}
+	}
+	before, err := statFd(d.src)
+	if err != nil {
+		p.fail(d.path, "stat", err)
+		return nil
+	}
+	whole := true
 	for try := 0; ; try++ {
+		if seg > 0 || try > 0 || d.vanished {
+			if _, err := unix.Seek(d.src, 0, 0); err != nil {
+				break
+			}
+		}
 		d.vanished = false
-		err := p.list(ctx, d, first, try > 0)
-		if err != nil {
+		if whole, err = p.list(ctx, d, seg, first, try > 0 || d.pair.second); err != nil {
 			return err
 		}
 		if !d.vanished || try == 2 {
 			break
 		}
 		p.do.wait()
-		if _, err := unix.Seek(d.src, 0, 0); err != nil {
-			break
-		}
 	}
-	p.missing(d)
+	if now, err := statFd(d.src); err != nil || d.vanished || now.mtime != before.mtime || now.ctime != before.ctime {
+		d.book.fail() // readdir may pass over names while others are renamed: nothing counts as gone
+		whole = false
+	}
+	if whole && !d.pair.second {
+		p.missing(d)
+	}
 	return nil
 }
 
-// list takes the names batch by batch, so that memory does not grow with the directory.
-func (p *pass) list(ctx context.Context, d *dir, but string, again bool) error {
+// list takes the names batch by batch, so that memory does not grow with the directory. whole: every name was seen.
+func (p *pass) list(ctx context.Context, d *dir, seg int, but string, again bool) (whole bool, err error) {
 	for {
 		ents, err := readDents(d.src, p.dents)
 		if err != nil {
 			p.fail(d.path, "read directory", err)
-			d.hits = -1 << 31 // what was not listed has not vanished
-			return nil
+			d.book.fail()
+			return false, nil
 		}
 		if len(ents) == 0 {
-			return nil
+			return true, nil
 		}
 		sort.Slice(ents, func(i, j int) bool { return ents[i].name < ents[j].name })
 		if p.hooks.listed != nil {
 			p.hooks.listed(d)
 		}
+		if ents, err = p.batch(ctx, d, ents, again); err != nil {
+			return false, err
+		}
 		for _, e := range ents {
-			if e.name == but && but != "" {
+			if e.name == but && but != "" || d.early[e.name] || d.next.segments > 1 && segmentOf(e.name, d.next.segments) != seg {
 				continue
 			}
 			if err := p.entry(ctx, d, e, again); err != nil {
-				return err
+				return false, err
 			}
 		}
-		if err := p.save(); err != nil {
-			return err
+		if err := p.save(d); err != nil {
+			return false, err
 		}
 	}
+}
+
+// batch hands out at once what needs no look at one by one, and returns the rest.
+func (p *pass) batch(ctx context.Context, d *dir, ents []dent, again bool) ([]dent, error) {
+	s, ok := p.do.(*syncer)
+	if !ok || again || !s.quick(d) {
+		return ents, nil
+	}
+	var rest []dent
+	var files []string
+	for _, e := range ents {
+		if e.typ == unix.DT_REG {
+			files = append(files, e.name)
+		} else {
+			rest = append(rest, e)
+		}
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if d.pair.stopped.Load() {
+		return nil, errStopped
+	}
+	for len(files) > 0 {
+		n := min(len(files), batchFiles)
+		s.hand(job{d: d, names: files[:n]})
+		files = files[n:]
+	}
+	return rest, nil
 }
 
 // entry deals with one name of a directory.
@@ -162,19 +192,20 @@ func (p *pass) entry(ctx context.Context, d *dir, e dent, again bool) error {
 		return errStopped
 	}
 	it := &item{d: d, name: e.name, to: e.to, again: again}
-	if e.typ == unix.DT_REG && !again && !d.below && !d.mail && p.do.quick(it) {
-		return nil
-	}
 	if p.hooks.opening != nil {
 		p.hooks.opening(d, e.name)
+	}
+	if old, seen := d.book.meet(e.to); old != nil && !old.isDir() && (again && seen || d.pair.second) {
+		return nil // dealt with
 	}
 	st, err := statAt(d.src, e.name)
 	if errors.Is(err, unix.ENOENT) && !d.frame {
 		d.vanished = true
+		d.book.unmeet(e.to)
 		return nil
 	}
 	if err != nil {
-		p.fail(it.path(), "stat", err)
+		p.failIn(d, it.path(), "stat", err)
 		return nil
 	}
 	it.st, it.looked = st, true
@@ -183,80 +214,39 @@ func (p *pass) entry(ctx context.Context, d *dir, e dent, again bool) error {
 		return nil
 	}
 	if !d.frame && !st.sameMount(&d.st) {
-		p.fail(it.path(), "copy", errors.New("is a mount point; not crossed"))
+		p.failIn(d, it.path(), "copy", errors.New("is a mount point; not crossed"))
 		return nil
 	}
 	if st.dir() {
 		return p.enter(ctx, d, it)
 	}
-	return p.leaf(ctx, it)
-}
-
-// leaf counts an object, refuses what must not be copied, and hands the rest on.
-func (p *pass) leaf(ctx context.Context, it *item) error {
+	if d.pair.second && !d.pair.later[d.path] {
+		return nil // it was a directory that we only meant to pass through
+	}
 	if !p.admit(it) {
+		d.book.fail()
 		return nil
 	}
 	return p.do.object(ctx, it)
 }
 
-// admit counts an object of which st is known, and tells whether it is to be copied.
-func (p *pass) admit(it *item) bool {
-	st := &it.st
-	if it.again {
-		return st.typ() != unix.S_IFSOCK && p.planted(it) == nil && !lockName(it)
-	}
-	p.mu.Lock()
-	p.rep.Files++
-	if st.regular() {
-		p.rep.Bytes += st.size
-	}
-	p.mu.Unlock()
-	p.countIDs(st)
-	if st.typ() == unix.S_IFSOCK {
-		p.skip(it.path(), "copy", "socket")
-		return false
-	}
-	if lockName(it) {
-		if s, ok := p.do.(*syncer); !ok || !s.clearLock(it) {
-			p.skip(it.path(), "copy", "lock of a mail program")
-		}
-		return false
-	}
-	if err := p.planted(it); err != nil {
-		p.fail(it.path(), "copy", err)
-		return false
-	}
-	return true
-}
-
-// planted refuses a hard link that somebody may have made in his own directory to a file of another: copied by root, it
-// would become a second copy of what he may not read. Kernels before 3.6 let anybody do that.
-func (p *pass) planted(it *item) error {
-	owner := it.d.owner
-	switch typ := it.st.typ(); {
-	case owner == 0:
-	case it.st.regular() && it.st.nlink > 1 && it.st.uid != owner:
-		return fmt.Errorf("hard link to a file of uid %d in a tree of uid %d", it.st.uid, owner)
-	case typ == unix.S_IFBLK || typ == unix.S_IFCHR:
-		// It may be harmless where it is, on a file system mounted nodev, and open a disk where it comes to.
-		return fmt.Errorf("a device in a tree of uid %d", owner)
-	}
-	return nil
-}
-
-// lockName recognises dotlocks: carried to the target they would keep mailboxes locked there.
-func lockName(it *item) bool {
-	return it.st.regular() && it.st.size < 256 && strings.HasSuffix(it.name, ".lock") &&
-		(it.d.mail || it.d.below || strings.HasPrefix(it.name, "dovecot"))
-}
-
-// enter opens a directory of the source and walks it.
+// enter opens a directory of the source and walks it, unless it is known to need nothing.
 func (p *pass) enter(ctx context.Context, d *dir, it *item) error {
-	if it.again {
+	path := it.path()
+	switch {
+	case d.pair.second:
+		if !d.pair.only[path] {
+			return nil
+		}
+		delete(d.pair.only, path)
+	case it.again:
 		if t, err := statAt(d.dst, it.to); d.dst >= 0 && err == nil && t.dir() {
 			return nil
 		}
+	}
+	rec := p.state.dir(keyOf(path))
+	if rec != nil && messageDir(it.to) && !d.pair.second && p.unchangedMessages(d, it, rec) {
+		return nil
 	}
 	fd, err := openDir(d.src, it.name)
 	if errors.Is(err, unix.ENOENT) {
@@ -264,7 +254,7 @@ func (p *pass) enter(ctx context.Context, d *dir, it *item) error {
 		return nil
 	}
 	if err != nil {
-		p.fail(it.path(), "open", err)
+		p.failIn(d, path, "open", err)
 		return nil
 	}
 	st, err := statFd(fd)
@@ -273,15 +263,16 @@ func (p *pass) enter(ctx context.Context, d *dir, it *item) error {
 		if err == nil {
 			err = errSwapped
 		}
-		p.fail(it.path(), "open", err)
+		p.failIn(d, path, "open", err)
 		return nil
 	}
 	if st.same(&p.dstTop) {
 		closeFd(fd)
-		p.skip(it.path(), "copy", "is the target itself")
+		p.skip(path, "copy", "is the target itself")
+		d.book.fail()
 		return nil
 	}
-	c := &dir{up: d, src: fd, dst: -1, st: st, path: it.path(), from: joinPath(d.from, it.name), pair: d.pair, base: it.to}
+	c := &dir{up: d, src: fd, dst: -1, st: st, path: path, from: joinPath(d.from, it.name), pair: d.pair, base: it.to, rec: rec}
 	d.pending.Add(1)
 	return p.into(ctx, c, it.to)
 }
@@ -291,60 +282,78 @@ func (p *pass) into(ctx context.Context, c *dir, to string) error {
 	c.pending.Store(1)
 	defer p.release(c)
 	c.kind()
+	c.book = &book{} // until the walk opens it
 	if c.depth > maxDepth {
-		p.fail(c.path, "open", fmt.Errorf("deeper than %d directories", maxDepth))
+		p.failIn(c.up, c.path, "open", errDeep)
 		return nil
 	}
-	p.mu.Lock()
-	p.rep.Dirs++
-	p.mu.Unlock()
-	p.countIDs(&c.st)
+	if !c.pair.second {
+		p.mu.Lock()
+		p.rep.Dirs++
+		p.mu.Unlock()
+		p.countIDs(&c.st)
+		p.uids[p.mapID(p.opt.UIDs, c.st.uid)] = true
+	}
 	ok, err := p.do.dir(ctx, c, to)
 	if err != nil || !ok {
+		c.up.book.fail()
 		return err
 	}
-	return p.walk(ctx, c)
-}
-
-// errSwapped says that a name meant another object when it was opened than when it was looked at.
-var errSwapped = errors.New("was replaced by another object while it was opened")
-
-// maxDepth bounds how many directories are open at once: two descriptors a level.
-var maxDepth = func() int {
-	var l unix.Rlimit
-	if unix.Getrlimit(unix.RLIMIT_NOFILE, &l) != nil || l.Cur < 256 {
-		return 64
+	if old := c.up.book.get(to); old == nil || !old.isDir() {
+		c.up.book.put(&entry{name: to, src: tuple{mode: c.st.mode}, dst: c.dstMnt.tuple()}, false)
 	}
-	return int(min(l.Cur/2-64, 100_000))
-}()
-
-// save makes what was recorded so far durable when there is much of it.
-func (p *pass) save() error {
-	if !p.state.full() {
-		return nil
+	c.trusted = c.dst >= 0 && p.trusts(c.pair, c.rec, &c.st, &c.dstMnt)
+	s, sync := p.do.(*syncer)
+	if sync && c.holds() {
+		c.hold = &hold{}
 	}
-	if s, ok := p.do.(*syncer); ok {
-		return p.state.flush(s.durable)
+	err = p.walk(ctx, c)
+	if c.hidden != nil {
+		s.directDone(c, 0)
 	}
-	return nil
+	if c.hold != nil && err == nil {
+		err = s.unit(ctx, c)
+	}
+	return err
 }
 
 // missing finds the recorded names of d that the source no longer has.
 func (p *pass) missing(d *dir) {
-	if !p.state.known || d.hits < 0 || d.hits >= p.state.count(d.key) {
+	if !p.state.known || d.frame {
 		return
 	}
-	p.state.children(d.key, func(name string) {
-		key := d.key.name(name)
-		if p.state.get(key) == nil {
+	for _, e := range d.book.unmet() {
+		if _, err := statAt(d.src, e.name); !errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if d.pair.moved {
+			d.pair.lacking++
+			continue
+		}
+		p.gone.add(&vanished{entry: e, dir: d.path, from: joinPath(d.from, e.name)})
+		if e.isDir() {
+			p.goneBelow(d.join(e.name), joinPath(d.from, e.name))
+		}
+	}
+}
+
+// goneBelow notes the files of a directory that vanished whole: it may have got another name.
+func (p *pass) goneBelow(path, from string) {
+	rec := p.state.dir(keyOf(path))
+	if rec == nil {
+		return
+	}
+	for seg := range rec.segments {
+		names := map[string]*entry{}
+		if err := p.state.names(keyOf(path), seg, rec.segments, names); err != nil {
 			return
 		}
-		if _, err := statAt(d.src, name); errors.Is(err, unix.ENOENT) {
-			if d.pair.moved {
-				d.pair.lacking++
-				return
+		for name, e := range names {
+			if e.isDir() {
+				p.goneBelow(joinPath(path, name), joinPath(from, name))
+			} else {
+				p.gone.file(&vanished{entry: e, dir: path, from: joinPath(from, name)})
 			}
-			p.change = append(p.change, vanished{key, d.join(name), joinPath(d.from, name), d.pair.index})
 		}
-	})
+	}
 }

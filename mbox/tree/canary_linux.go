@@ -1,0 +1,128 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+
+	"golang.org/x/sys/unix"
+)
+
+// canary is a directory that a pass took as unchanged without listing it.
+type canary struct {
+	path, from string // below the target root, below the source root
+}
+
+// canaries is a random sample of the trusted directories: every one is in it with the same chance.
+type canaries struct {
+	want int
+	seen int
+	list []canary
+}
+
+func (c *canaries) offer(d canary) {
+	c.seen++
+	if len(c.list) < c.want {
+		c.list = append(c.list, d)
+	} else if i := rand.IntN(c.seen); i < c.want {
+		c.list[i] = d
+	}
+}
+
+const defaultCanaries = 2
+
+// checkCanaries looks at the sample, and where one is dead walks over everything again, trusting nothing.
+func (s *syncer) checkCanaries(ctx context.Context) error {
+	p := s.p
+	s.wait()
+	path, err := p.canaries.dead(ctx, p)
+	if path == "" || err != nil {
+		return err
+	}
+	p.rep = p.rep.copied()
+	p.rep.Full = append(p.rep.Full, fmt.Sprintf("%q %v", path, errCanary))
+	p.full, p.gone, p.canaries = true, goneSet{}, canaries{}
+	return p.run(ctx)
+}
+
+// canaryFiles is how many files of a canary are compared byte by byte; all of it are looked at.
+const canaryFiles = 4
+
+var errCanary = errors.New("is not as recorded, though its directory did not change")
+
+// dead looks at the sample file by file, and returns the first name that was changed unnoticed, "" for none.
+func (c *canaries) dead(ctx context.Context, p *pass) (path string, err error) {
+	for _, k := range c.list {
+		if path, err = p.lookAtCanary(ctx, k); path != "" || err != nil {
+			return path, err
+		}
+	}
+	return "", nil
+}
+
+func (p *pass) lookAtCanary(ctx context.Context, c canary) (path string, err error) {
+	src, err1 := openBelowDir(p.src, c.from)
+	dst, err2 := openBelowDir(p.dst, c.path)
+	defer closeFd(src)
+	defer closeFd(dst)
+	rec := p.state.dir(keyOf(c.path))
+	if err1 != nil || err2 != nil || rec == nil {
+		return "", nil // changed since; the next pass sees it
+	}
+	d := &dir{src: src, dst: dst, path: c.path, from: c.from, key: keyOf(c.path)}
+	for seg := range rec.segments {
+		names := map[string]*entry{}
+		if err := p.state.names(d.key, seg, rec.segments, names); err != nil {
+			return "", err
+		}
+		files := canaryFiles
+		for name, e := range names { // in no order
+			if err := ctx.Err(); err != nil {
+				return "", err
+			}
+			ok, err := p.canaryLives(ctx, d, name, e, files > 0)
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", d.join(name), err)
+			}
+			if !ok {
+				return d.join(name), nil
+			}
+			files--
+		}
+	}
+	return "", nil
+}
+
+// canaryLives tells whether both sides of a name are as recorded and, when asked for, of the same bytes. What came or went
+// since the directory was looked at is no failure of the record.
+func (p *pass) canaryLives(ctx context.Context, d *dir, name string, e *entry, content bool) (bool, error) {
+	if e.isDir() {
+		return true, nil
+	}
+	st, err := statAt(d.src, name)
+	if errors.Is(err, unix.ENOENT) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	t, err := statAt(d.dst, name)
+	if err != nil || st.tuple() != e.src || !e.dst.untouched(&t) {
+		return false, nil
+	}
+	if !content || !st.regular() {
+		return true, nil
+	}
+	return p.sameFile(ctx, &item{d: d, name: name, to: name, st: st}, &t)
+}
+
+// openBelowDir opens a directory below a root without following links.
+func openBelowDir(root int, slash string) (int, error) {
+	dir, name, err := openBelow(root, slash)
+	if err != nil {
+		return -1, err
+	}
+	defer closeFd(dir)
+	return openDir(dir, name)
+}

@@ -1,0 +1,93 @@
+package tree
+
+import (
+	"context"
+	"errors"
+	"path"
+	"sync"
+)
+
+// A mailbox and its index directory are one unit. An index that is newer than its mailbox makes Dovecot give every later
+// message a new UID and write it into the mailbox; an older one only makes it read more. So the index is read before the
+// mailbox and gets its place after it, or not at all.
+
+// hold keeps the copies of index files in staging until their mailbox has its place.
+type hold struct {
+	mu   sync.Mutex
+	list []func(publish bool)
+}
+
+func (h *hold) add(f func(publish bool)) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.list = append(h.list, f)
+}
+
+// holds tells whether d is the index directory of one mailbox: directly in .imap.
+func (d *dir) holds() bool {
+	return d.up != nil && d.up.base == ".imap" && d.up.up != nil && d.up.up.next.segments == 1 && !d.pair.second
+}
+
+// unit copies the mailbox of the index directory c and then lets the index follow.
+func (s *syncer) unit(ctx context.Context, c *dir) error {
+	s.wait()
+	if len(c.hold.list) == 0 {
+		return nil
+	}
+	box, err := s.boxOf(ctx, c)
+	s.wait()
+	ok := err == nil && !s.p.failedOn(box)
+	if !ok {
+		c.book.fail()
+	}
+	for _, f := range c.hold.list {
+		f(ok)
+	}
+	return err
+}
+
+// boxOf copies the mailbox that c is the index of and tells its path at the target.
+func (s *syncer) boxOf(ctx context.Context, c *dir) (string, error) {
+	home := c.up.up
+	if st, err := statAt(home.src, c.base); err == nil && st.regular() {
+		if home.early == nil {
+			home.early = map[string]bool{}
+		}
+		home.early[c.base] = true
+		return home.join(c.base), s.p.entry(ctx, home, dent{name: c.base, to: c.base}, false)
+	}
+	if inbox := s.p.inboxAfter(c.pair); inbox != nil && c.base == "INBOX" {
+		defer func(r *pairRun) { s.p.pair = r }(s.p.pair)
+		s.p.pair, inbox.done = inbox, true
+		err := s.p.runPair(ctx, inbox)
+		if errors.Is(err, errStopped) {
+			err = nil
+		}
+		return inbox.To, err
+	}
+	return "", nil
+}
+
+// inboxAfter gives the pair after a home when that is its inbox: a file in a directory named mail.
+func (p *pass) inboxAfter(r *pairRun) *pairRun {
+	if r.index+1 >= len(p.runs) {
+		return nil
+	}
+	next := p.runs[r.index+1]
+	if next.done || path.Base(path.Dir(next.From)) != "mail" {
+		return nil
+	}
+	return next
+}
+
+// failedOn tells whether there was a problem with a path.
+func (p *pass) failedOn(path string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for i := len(p.rep.Problems) - 1; i >= 0; i-- {
+		if p.rep.Problems[i].Path == path {
+			return true
+		}
+	}
+	return false
+}
