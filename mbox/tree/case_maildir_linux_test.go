@@ -68,19 +68,25 @@ func TestCaseMovesAndLinks(t *testing.T) {
 	old := caseStat(t, filepath.Join(dst, "Maildir/cur", b[0]+":2,"))
 	caseRename(t, src, "Maildir/cur/"+b[0]+":2,", "Maildir/.Sent/cur/"+b[0]+":2,S") // moved and flagged
 	caseRename(t, src, "Maildir/cur/"+b[1]+":2,", "Maildir/.Sent/new/"+b[1])
-	require.NoError(t, os.Link(filepath.Join(src, "Maildir/cur", b[2]+":2,"), filepath.Join(src, "Maildir/.Sent/cur/9.M9P1.host,S=9:2,S")))
-	require.NoError(t, os.Link(filepath.Join(src, "Maildir/cur", b[3]+":2,"), filepath.Join(src, "Maildir/.Sent/cur/10.M9P1.host,S=9:2,S")))
-	require.NoError(t, os.Remove(filepath.Join(src, "Maildir/cur", b[3]+":2,"))) // copied, then expunged
-	rep := caseSync(t, src, dst, opt)
+	moved := caseSync(t, src, dst, opt)
 	caseSame(t, src, dst)
-	require.Zero(t, rep.CopiedBytes)
+	require.NoError(t, os.Link(filepath.Join(src, "Maildir/cur", b[2]+":2,"), filepath.Join(src, "Maildir/.Sent/cur/9.M9P1.host,S=9:2,S")))
+	linked := caseSync(t, src, dst, opt)
+	caseSame(t, src, dst)
+	require.Zero(t, moved.CopiedBytes, "moves")
+	require.Zero(t, linked.CopiedBytes, "links")
 	require.Equal(t, old.Ino, caseStat(t, filepath.Join(dst, "Maildir/.Sent/cur", b[0]+":2,S")).Ino)
 	require.EqualValues(t, 2, caseStat(t, filepath.Join(dst, "Maildir/cur", b[2]+":2,")).Nlink)
 	caseIdle(t, src, dst, opt)
-	caseRename(t, src, "Maildir/.Sent", "Maildir/.Gesendet")
-	rep = caseSync(t, src, dst, opt)
+	require.NoError(t, os.Link(filepath.Join(src, "Maildir/cur", b[3]+":2,"), filepath.Join(src, "Maildir/.Sent/cur/10.M9P1.host,S=9:2,S")))
+	require.NoError(t, os.Remove(filepath.Join(src, "Maildir/cur", b[3]+":2,"))) // copied, then expunged
+	caseSync(t, src, dst, opt)
 	caseSame(t, src, dst)
-	require.Zero(t, rep.CopiedBytes)
+	caseIdle(t, src, dst, opt)
+	caseRename(t, src, "Maildir/.Sent", "Maildir/.Gesendet")
+	folder := caseSync(t, src, dst, opt)
+	caseSame(t, src, dst)
+	require.Zero(t, folder.CopiedBytes, "a folder")
 	caseIdle(t, src, dst, opt)
 }
 
@@ -124,11 +130,18 @@ func TestCaseInodeUsedAgain(t *testing.T) {
 
 // case 28: messages are renamed 1000 times a second while passes that may delete go on. None is ever missed.
 func TestCaseRenamesWhileCopying(t *testing.T) {
+	// fails today: an entry that a listing lost among renames is taken for deleted
+	t.Run("flags", func(t *testing.T) { caseRenames(t, "cur/%s:2,S", "cur/%s:2,FS", "cur/%s:2,", "cur/%s:2,T") })
+	t.Run("new mail is seen", func(t *testing.T) { caseRenames(t, "cur/%s:2,S", "new/%s", "cur/%s:2,", "new/%s") })
+	t.Run("moves between folders", func(t *testing.T) { caseRenames(t, "cur/%s:2,S", "new/%s", "cur/%s:2,FS", ".Sent/cur/%s:2,") })
+}
+
+func caseRenames(t *testing.T, names ...string) {
 	src, dst, opt := caseRoots(t)
 	const n = 1500
 	bases := caseMaildir(t, filepath.Join(src, "Maildir"), n)
 	caseSync(t, src, dst, opt)
-	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(caseScale())*3*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(caseScale())*1500*time.Millisecond)
 	defer cancel()
 	done := make(chan int)
 	go func() {
@@ -146,7 +159,7 @@ func TestCaseRenamesWhileCopying(t *testing.T) {
 			case <-tick.C:
 			}
 			i := renames * 7 % n
-			to := []string{"cur/" + bases[i] + ":2,S", "new/" + bases[i], "cur/" + bases[i] + ":2,FS", ".Sent/cur/" + bases[i] + ":2,"}[renames%4]
+			to := fmt.Sprintf(names[renames%4], bases[i])
 			if os.Rename(filepath.Join(src, "Maildir", at[i]), filepath.Join(src, "Maildir", to)) == nil {
 				at[i] = to
 			}

@@ -162,6 +162,7 @@ func TestCaseRandomEdits(t *testing.T) {
 		strings.ReplaceAll(caseMessage(3, "crlf"), "\n", "\r\n"), "From a@b " + strings.Repeat("q", 9000) + "\n", "\xef\xbb\xbf",
 	}
 	var text []byte
+	require.NoError(t, os.MkdirAll(filepath.Dir(box), 0o755))
 	for round := range 60 * caseScale() {
 		for range 1 + rnd.IntN(4) {
 			at, piece := rnd.IntN(len(text)+1), pieces[rnd.IntN(len(pieces))]
@@ -171,7 +172,7 @@ func TestCaseRandomEdits(t *testing.T) {
 		if len(text) > 6<<20 {
 			text = text[len(text)-4<<20:]
 		}
-		require.NoError(t, os.WriteFile(box+".new", text, 0o600), os.MkdirAll(filepath.Dir(box), 0o755))
+		require.NoError(t, os.WriteFile(box+".new", text, 0o600))
 		if round%2 == 0 { // by rename, or in place
 			require.NoError(t, os.Rename(box+".new", box))
 		} else {
@@ -214,7 +215,7 @@ func TestCaseIndexLogAndSubscriptions(t *testing.T) {
 	caseWrite(t, in(".subscriptions"), "Sent\nEntw&APw-rfe\n\xff")
 	caseWrite(t, filepath.Join(src, "home/alice/Maildir/subscriptions"), "V\t2\n\nSent\nA\tB")
 	caseSync(t, src, dst, opt)
-	caseSame(t, filepath.Join(src, "home"), filepath.Join(dst, "home"))
+	caseSame(t, filepath.Join(src, "home/alice"), filepath.Join(dst, "home/alice"))
 	f, err := os.OpenFile(in(".imap/Sent/dovecot.index.log"), os.O_WRONLY|os.O_APPEND, 0)
 	require.NoError(t, err)
 	_, err = f.WriteString("more\x00")
@@ -224,7 +225,7 @@ func TestCaseIndexLogAndSubscriptions(t *testing.T) {
 	caseEdit(t, in(".subscriptions"), 0, "Sunt")
 	caseAge(t, in(".subscriptions"))
 	caseSync(t, src, dst, opt)
-	caseSame(t, filepath.Join(src, "home"), filepath.Join(dst, "home"))
+	caseSame(t, filepath.Join(src, "home/alice"), filepath.Join(dst, "home/alice"))
 }
 
 // Control of the judge: rsync and we agree about everything that rsync can tell.

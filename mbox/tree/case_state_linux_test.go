@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -35,7 +36,7 @@ func caseArgs(program, src, dst, state string) []string {
 // said. A time namespace moves the boot clock against the wall clock, which is what a step looks like.
 func TestCaseClockStep(t *testing.T) {
 	oracle.Root(t)
-	unshare, program := oracle.Need(t, "unshare"), caseProgram(t, "copymail")
+	unshare, program := oracle.Need(t, "unshare"), caseProgram(t)
 	for _, seconds := range []int{3600, -600, 86400} {
 		t.Run(fmt.Sprint(seconds), func(t *testing.T) {
 			src, dst, opt := caseStore(t)
@@ -49,7 +50,7 @@ func TestCaseClockStep(t *testing.T) {
 			require.Empty(t, r.rep.Full, "the clock was not set")
 			r = caseExec(t, inTime(1000+seconds)...)
 			require.Zero(t, r.code, r.stderr)
-			require.NotEmpty(t, r.rep.Full)
+			require.NotEmpty(t, r.rep.Full) // fails today: the clock is not looked at
 			require.Zero(t, r.rep.CopiedFiles)
 			require.Zero(t, r.rep.TrustedDirs)
 			caseSame(t, src, dst)
@@ -60,7 +61,7 @@ func TestCaseClockStep(t *testing.T) {
 // case 34: another boot of the machine.
 func TestCaseOtherBoot(t *testing.T) {
 	oracle.Root(t)
-	unshare, program := oracle.Need(t, "unshare"), caseProgram(t, "copymail")
+	unshare, program := oracle.Need(t, "unshare"), caseProgram(t)
 	src, dst, opt := caseStore(t)
 	args := caseArgs(program, src, dst, opt.State)
 	require.Zero(t, caseExec(t, args...).code)
@@ -109,7 +110,7 @@ func TestCaseOtherDevice(t *testing.T) {
 // case 34: a state file that was cut or damaged anywhere. It is refused or everything is compared; it never crashes the
 // program, never deletes what is still there, and never lets a change pass unseen.
 func TestCaseDamagedState(t *testing.T) {
-	program := caseProgram(t, "copymail")
+	program := caseProgram(t)
 	src, dst, opt := caseStore(t)
 	args := caseArgs(program, src, dst, opt.State)
 	require.Zero(t, caseExec(t, args...).code)
@@ -122,10 +123,11 @@ func TestCaseDamagedState(t *testing.T) {
 	for _, n := range []int{1, 100, 4095, 4096, 8192, 12288, len(good) / 2, len(good) - 4096, len(good) - 1} {
 		damage[fmt.Sprint("cut at ", n)] = good[:n]
 	}
+	used := len(strings.TrimRight(string(good), "\x00")) / 4096
 	rnd := rand.New(rand.NewPCG(34, 0))
-	for i := range 12 * caseScale() {
+	for i := range 15 * caseScale() {
 		bad := append([]byte{}, good...)
-		page := rnd.IntN(len(bad) / 4096)
+		page := rnd.IntN(used)
 		switch i % 3 {
 		case 0:
 			clear(bad[page*4096 : (page+1)*4096])
@@ -134,7 +136,7 @@ func TestCaseDamagedState(t *testing.T) {
 				bad[page*4096+rnd.IntN(4096)] ^= byte(1 + rnd.IntN(255))
 			}
 		case 2:
-			copy(bad[page*4096:(page+1)*4096], bad[rnd.IntN(len(bad)/4096)*4096:])
+			copy(bad[page*4096:(page+1)*4096], bad[rnd.IntN(used)*4096:])
 		}
 		damage[fmt.Sprintf("page %d in way %d, %d", page, i%3, i)] = bad
 	}
@@ -143,7 +145,7 @@ func TestCaseDamagedState(t *testing.T) {
 			require.NoError(t, os.RemoveAll(dst))
 			caseOK(t, "cp", "-a", old, dst)
 			require.NoError(t, os.WriteFile(opt.State, bytes, 0o600))
-			r := caseExec(t, args...) // fails today: a damaged page ends in a panic of the database
+			r := caseExec(t, args...) // fails today: what is mapped and not there ends in SIGBUS
 			for path := range caseTree(t, src) {
 				_, err := os.Lstat(filepath.Join(dst, path))
 				require.NoError(t, err, "deleted by a damaged state")
