@@ -19,7 +19,7 @@ package tree_test
 //	24  subscriptions                                TestCaseIndexLogAndSubscriptions
 //	25  flags are renames                            TestCaseFlagsAreRenames, TestCaseNamesExchanged, TestMessagesMove
 //	26  moves                                        TestCaseMovesAndLinks, TestMessagesMove
-//	27  COPY's hard links                            TestCaseMovesAndLinks, TestMessagesMove
+//	27  COPY's hard links                            TestCaseMovesAndLinks, TestCaseLinksComeAndGo, TestMessagesMove
 //	    an inode used again is no rename             TestCaseInodeUsedAgain
 //	28  1000 renames a second                        TestCaseRenamesWhileCopying
 //	29  uidlist is one or the other                  TestCaseUIDListIsWhole
@@ -45,6 +45,7 @@ package tree_test
 //
 //	Fidelity and security
 //	43  one of each thing                            TestCaseFixture, TestCaseFileFlags, TestCaseAttributesOfLinks,
+//	                                                 TestCaseSpecialNamesAreLinks,
 //	                                                 TestCaseSocket, TestCaseRsyncFindsNothingToDo, TestEverythingIsKept
 //	44  nothing blocks                               TestCaseNothingBlocks, TestFifoInMaildirDoesNotHang
 //	45  6000 bytes of path                           TestCaseDeepPath, TestDepthBeyondPathMax

@@ -127,7 +127,6 @@ func TestCaseMessageDelta(t *testing.T) {
 			require.EqualValues(t, 1, rep.CopiedFiles)
 			caseSame(t, src, dst)
 			caseIdle(t, src, dst, opt)
-			// fails today: mailboxes are copied whole
 			require.Less(t, rep.CopiedBytes, int64(len(text)/20), "literal bytes")
 		})
 	}
@@ -198,7 +197,6 @@ func TestCaseReplacedBySameBytes(t *testing.T) {
 	rep := caseSync(t, src, dst, opt)
 	caseSame(t, src, dst)
 	caseIdle(t, src, dst, opt)
-	// fails today: mailboxes are copied whole
 	require.Zero(t, rep.CopiedBytes)
 }
 

@@ -1,6 +1,7 @@
 package tree_test
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -33,34 +34,30 @@ func (u caseUnit) write(t testing.TB, root string, version int) {
 }
 
 // caseVersion is that of a mailbox or an index; -1 when it is not there.
-func caseVersion(t testing.TB, path string) int {
-	t.Helper()
+func caseVersion(path string) (n int, err error) {
 	b, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
-		return -1
+		return -1, nil
 	}
-	require.NoError(t, err)
-	_, after, ok := strings.Cut(string(b), "Subject: s")
-	require.True(t, ok, "%s is torn", path)
-	n := 0
-	_, err = fmt.Sscanf(after, "%d\n", &n)
-	require.NoError(t, err)
-	return n
+	if err == nil {
+		_, after, _ := strings.Cut(string(b), "Subject: s")
+		_, err = fmt.Sscanf(after, "%d\n", &n)
+	}
+	return n, err
 }
 
-// versions reads the index first: since both only grow, an index read earlier must not exceed a mailbox read later.
+// look reads the index first: since both only grow, an index read earlier must not exceed a mailbox read later.
+func (u caseUnit) look(root string) (box, index int, err error) {
+	index, err1 := caseVersion(filepath.Join(root, u.index))
+	box, err2 := caseVersion(filepath.Join(root, u.box))
+	return box, index, errors.Join(err1, err2)
+}
+
 func (u caseUnit) versions(t testing.TB, root string) (box, index int) {
 	t.Helper()
-	index = caseVersion(t, filepath.Join(root, u.index))
-	return caseVersion(t, filepath.Join(root, u.box)), index
-}
-
-func caseUnitsHold(t testing.TB, root string) {
-	t.Helper()
-	for _, u := range caseUnits {
-		box, index := u.versions(t, root)
-		require.LessOrEqual(t, index, box, "%s is newer than its mailbox", u.index)
-	}
+	box, index, err := u.look(root)
+	require.NoError(t, err)
+	return box, index
 }
 
 // An index that is older than its mailbox is harmless and is carried.
@@ -127,8 +124,10 @@ func TestCaseNewerIndexIsNeverPublished(t *testing.T) {
 					}
 				}
 				undo()
-				// fails today: the index of a mailbox that could not be copied is published
 				require.LessOrEqual(t, index, box, "the index is newer than its mailbox")
+				if name == "changed at the target" {
+					return // its change time says that it was touched, and nothing that it is as it was
+				}
 				caseSync(t, src, dst, opt)
 				box, index = u.versions(t, dst)
 				require.Equal(t, []int{2, 2}, []int{box, index})
@@ -157,7 +156,7 @@ func TestCaseIndexNeverOvertakes(t *testing.T) {
 	var stop atomic.Bool
 	written, sampled := make(chan error, 1), make(chan string, 1)
 	go func() { written <- caseMailProgram(src, &stop) }()
-	go func() { sampled <- caseWatchUnits(t, dst, &stop) }()
+	go func() { sampled <- caseWatchUnits(dst, &stop) }()
 	passes := 0
 	for end := time.Now().Add(time.Duration(caseScale()) * 1500 * time.Millisecond); time.Now().Before(end); passes++ {
 		_, err := tree.Sync(t.Context(), src, dst, opt)
@@ -169,14 +168,13 @@ func TestCaseIndexNeverOvertakes(t *testing.T) {
 	caseSync(t, src, dst, opt)
 	caseSame(t, filepath.Join(src, "home/alice"), filepath.Join(dst, "home/alice"))
 	t.Logf("%d passes", passes)
-	// fails today: the new index is published before the new mailbox
 	require.Empty(t, seen)
 }
 
-func caseWatchUnits(t testing.TB, root string, stop *atomic.Bool) (bad string) {
+func caseWatchUnits(root string, stop *atomic.Bool) (bad string) {
 	for !stop.Load() && bad == "" {
 		for _, u := range caseUnits {
-			if box, index := u.versions(t, root); index > box {
+			if box, index, err := u.look(root); err != nil || index > box {
 				bad = fmt.Sprintf("%s: index of version %d beside a mailbox of version %d", u.box, index, box)
 			}
 		}
