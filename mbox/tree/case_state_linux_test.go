@@ -146,7 +146,7 @@ func TestCaseDamagedState(t *testing.T) {
 			caseOK(t, "cp", "-a", old, dst)
 			require.NoError(t, os.WriteFile(opt.State, bytes[:min(len(bytes), (used+1)*4096)], 0o600))
 			require.NoError(t, os.Truncate(opt.State, int64(len(bytes)))) // the rest is zeros
-			r := caseExec(t, args...)                                    
+			r := caseExec(t, args...)
 			for path := range caseTree(t, src) {
 				_, err := os.Lstat(filepath.Join(dst, path))
 				require.NoError(t, err, "deleted by a damaged state")
