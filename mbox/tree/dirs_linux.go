@@ -175,6 +175,9 @@ func (s *syncer) directDone(d *dir, worker int) {
 
 // show gives a hidden directory its place, with all that is in it so far.
 func (s *syncer) show(d *dir) error {
+	if d.hidden.shown.Load() {
+		return nil
+	}
 	if s.p.state.saved() {
 		if err := s.p.state.journal.intendAll(d.key, d.book); err != nil {
 			return err
@@ -190,8 +193,7 @@ func (s *syncer) show(d *dir) error {
 
 // showEarly is called between two batches.
 func (s *syncer) showEarly(d *dir) error {
-	h := d.hidden
-	if h == nil || h.given < hiddenFiles || h.shown.Load() {
+	if h := d.hidden; h == nil || h.given < hiddenFiles || h.shown.Load() {
 		return nil
 	}
 	s.wait()

@@ -20,13 +20,13 @@ func (p *pass) judgeNew(it *item, v verdict) (verdict, error) {
 		return v, nil
 	}
 	if e := it.d.book.inode(it.st.dev, it.st.ino); e != nil && e.name != it.to && e.sameMessage(it) && p.leftBy(it.d.src, e.name) {
-		return p.judgeMoved(it, v, &vanished{entry: e, dir: it.d.path}, it.d)
+		return p.judgeMoved(v, &vanished{entry: e, dir: it.d.path}, it.d)
 	}
 	if !r.second {
 		return p.leave(it, v)
 	}
 	if g := p.gone.at[inodeOf(&it.st)]; g != nil && !g.taken && g.sameMessage(it) {
-		return p.judgeMoved(it, v, g, nil)
+		return p.judgeMoved(v, g, nil)
 	}
 	return v, nil
 }
@@ -54,8 +54,9 @@ func (e *entry) sameMessage(it *item) bool {
 }
 
 // judgeMoved decides on a rename at the target; from is the directory of the old name when that is the one being walked.
-func (p *pass) judgeMoved(it *item, v verdict, g *vanished, from *dir) (verdict, error) {
-	t, err := stat{}, error(nil)
+func (p *pass) judgeMoved(v verdict, g *vanished, from *dir) (verdict, error) {
+	var t stat
+	var err error
 	if from != nil {
 		if from.dst < 0 {
 			return v, nil

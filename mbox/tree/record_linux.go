@@ -42,17 +42,17 @@ func (e *entry) isDir() bool { return e.src.mode&0o170000 == 0o040000 }
 // untouched tells whether the target is as we left it. The change time counts, for it alone shows a rewrite that keeps
 // size and mtime; not for directories and hard-linked files, whose ctime moves with other names. A device number is
 // not kept across mounts and does not count.
-func (d *tuple) untouched(t *stat) bool {
-	if d.mode&0o170000 != t.typ() || d.ino != t.ino || d.mtime != t.mtime {
+func (t *tuple) untouched(now *stat) bool {
+	if t.mode&0o170000 != now.typ() || t.ino != now.ino || t.mtime != now.mtime {
 		return false
 	}
-	if t.dir() {
+	if now.dir() {
 		return true
 	}
-	if d.size != t.size {
+	if t.size != now.size {
 		return false
 	}
-	return d.ctime == t.ctime || d.ctime == (stamp{}) || d.nlink > 1 || t.nlink > 1
+	return t.ctime == now.ctime || t.ctime == (stamp{}) || t.nlink > 1 || now.nlink > 1
 }
 
 // racySlack bounds how late the time of a change can be: file times come from a clock that ticks every 1 to 10 ms, or are

@@ -56,9 +56,7 @@ func TestRestlessNames(t *testing.T) {
 				log = append(log, restless(src, outside, rnd), fmt.Sprint("pass ", pass))
 				rep, err := Sync(t.Context(), src, dst, opt)
 				require.NoError(t, err)
-				for _, p := range problems(rep) {
-					log = append(log, p)
-				}
+				log = append(log, problems(rep)...)
 				require.NotContains(t, strings.Join(problems(rep), "\n"), "changed at the target",
 					"%s", strings.Join(log[max(0, len(log)-40):], "\n"))
 			}

@@ -175,6 +175,9 @@ func (p *pass) batch(ctx context.Context, d *dir, ents []dent, again bool) ([]de
 	if d.pair.stopped.Load() {
 		return nil, errStopped
 	}
+	if err := s.showEarly(d); err != nil {
+		return nil, err
+	}
 	for len(files) > 0 {
 		n := min(len(files), batchFiles)
 		s.hand(job{d: d, names: files[:n]})

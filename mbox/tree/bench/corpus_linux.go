@@ -83,10 +83,10 @@ func attachment(w *bufio.Writer, rng *rand.Rand, n int) {
 	for ; n > 0; n -= 77 {
 		for range 76 / 4 {
 			for v, k := rng.Uint32(), 0; k < 4; k++ {
-				w.WriteByte(base64[v>>(6*k)&63])
+				_ = w.WriteByte(base64[v>>(6*k)&63])
 			}
 		}
-		w.WriteByte('\n')
+		_ = w.WriteByte('\n')
 	}
 }
 
@@ -97,15 +97,15 @@ func prose(w *bufio.Writer, rng *rand.Rand, n int) {
 	for line := 0; n > 0; {
 		word := words[rng.IntN(len(words))]
 		if line += len(word) + 1; line > 72 {
-			w.WriteByte('\n')
+			_ = w.WriteByte('\n')
 			line = len(word) + 1
 		} else {
-			w.WriteByte(' ')
+			_ = w.WriteByte(' ')
 		}
-		w.WriteString(word)
+		_, _ = w.WriteString(word)
 		n -= len(word) + 1
 	}
-	w.WriteByte('\n')
+	_ = w.WriteByte('\n')
 }
 
 // mbox writes messages into name until there are most of them, or size bytes. kind gives body and length of message i.
@@ -123,10 +123,10 @@ func (b *bench) mbox(name string, size, most int, kind func(i int) (body, int)) 
 			return err
 		}
 		head := messageHead(i)
-		w.WriteString(head)
+		_, _ = w.WriteString(head)
 		fill, n := kind(i)
 		fill(w, rng, n)
-		w.WriteByte('\n')
+		_ = w.WriteByte('\n')
 		written += len(head) + n
 	}
 	return w.Flush()

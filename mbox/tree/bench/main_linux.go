@@ -25,7 +25,6 @@ type sizes struct {
 	flags            int // changed in it
 	growth           []int
 	perFolder        int
-	noChangeFolders  int
 	memoryMiB        float64 // promised at the last of growth
 	meaninglessTimes bool
 }
