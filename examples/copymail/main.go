@@ -43,6 +43,9 @@ func run(ctx context.Context, c *cli.Call) error {
 		return c.Misused("-n copies nothing that -verify could compare")
 	}
 	opt := tree.Options{State: *state, Delete: *remove}
+	if show := c.Progress(); show != nil {
+		opt.Progress = func(e tree.Event) { show(e) }
+	}
 	if *ids != "" {
 		if err := readMap(*ids, &opt); err != nil {
 			return err

@@ -128,15 +128,9 @@ func (m *migration) report(p *plan) error { return m.c.Report(p, p.Outcome) }
 
 // progress shows a long copy on a terminal.
 func (m *migration) progress() func(tree.Event) {
-	info, err := os.Stderr.Stat()
-	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+	show := m.c.Progress()
+	if show == nil {
 		return nil
 	}
-	last := time.Now()
-	return func(e tree.Event) {
-		if now := time.Now(); now.Sub(last) > time.Second {
-			last = now
-			fmt.Fprintf(os.Stderr, "%d objects, %s copied; %q\n", e.Files, size(e.Bytes), e.Path)
-		}
-	}
+	return func(e tree.Event) { show(e) }
 }

@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 )
@@ -139,6 +140,25 @@ func printable(text string) string {
 // Warn prints one line of warning to stderr.
 func (c *Call) Warn(format string, a ...any) {
 	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
+}
+
+// Progress gives a function that shows on a terminal how a long work goes on, at most once a second; nil: stderr is no
+// terminal, and nobody watches.
+func (c *Call) Progress() func(fmt.Stringer) {
+	f, ok := c.Stderr.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	last := time.Now()
+	return func(s fmt.Stringer) {
+		if now := time.Now(); now.Sub(last) > time.Second {
+			last = now
+			fmt.Fprintf(f, "%s\n", printable(s.String()))
+		}
+	}
 }
 
 // Hinted is an error with a word on what to do about it.

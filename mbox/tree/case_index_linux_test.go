@@ -14,7 +14,7 @@ package tree_test
 //	    what a delta is built from; any edit         TestCaseDeltaBaseMustBeOurs, TestCaseRandomEdits
 //	21  replaced by the same bytes                   TestCaseReplacedBySameBytes
 //	22  older index carried, newer never published   TestCaseOlderIndexIsCarried, TestCaseNewerIndexIsNeverPublished,
-//	                                                 TestCaseIndexNeverOvertakes, TestIndexBeforeMailbox
+//	                                                 TestCaseIndexNeverOvertakes, TestIndexFollowsMailbox, TestIndexStaysWithoutItsMailbox
 //	23  an index that is a log alone                 TestCaseIndexLogAndSubscriptions
 //	24  subscriptions                                TestCaseIndexLogAndSubscriptions
 //	25  flags are renames                            TestCaseFlagsAreRenames, TestCaseNamesExchanged, TestMessagesMove
@@ -23,7 +23,8 @@ package tree_test
 //	    an inode used again is no rename             TestCaseInodeUsedAgain
 //	28  1000 renames a second                        TestCaseRenamesWhileCopying
 //	29  uidlist is one or the other                  TestCaseUIDListIsWhole
-//	30  edited in place, time put back               TestCaseDocumentedMisses, TestCaseHotFilesOfTrustedDirectories
+//	30  edited in place, time put back               TestCaseDocumentedMisses, TestCaseHotFilesOfTrustedDirectories,
+//	                                                 TestCaseCanary
 //	31  mode, owner, attribute of a message          TestCaseDocumentedMisses, TestMetadataOnly
 //	32  same tick of the clock                       TestCaseSameTick, TestCaseTargetWithWholeSeconds
 //	33  clock step                                   TestCaseClockStep

@@ -38,7 +38,8 @@ type dir struct {
 
 	pending  atomic.Int32
 	touched  atomic.Bool
-	vanished bool // a name went away between listing and looking
+	told     atomic.Bool // the journal knows that it is touched
+	vanished bool        // a name went away between listing and looking
 }
 
 // hiding is the state of a directory that is filled in staging and then gets its place, whole.

@@ -227,7 +227,7 @@ func (s *syncer) done(d *dir) {
 		d.close(s.p.state)
 		return
 	}
-	if d.dst < 0 || d.hidden != nil && !d.hidden.shown.Load() || d.pair.stopped.Load() && d.fresh {
+	if d.dst < 0 || d.hidden != nil && !d.hidden.shown.Load() {
 		return
 	}
 	if err := s.finishDir(d); err != nil {

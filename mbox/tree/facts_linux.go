@@ -30,6 +30,9 @@ func (p *pass) knowState() (err error) {
 			return err
 		}
 	}
+	if p.opt.Expect == 0 {
+		p.opt.Expect, _ = strconv.ParseInt(s.fact("files"), 10, 64)
+	}
 	old := s.fact("roots")
 	p.remapped = old != "" && s.fact("ids") != p.idsFact()
 	s.known = old != "" || s.journal.found()
@@ -58,6 +61,9 @@ func (p *pass) saveFacts() {
 	p.state.setFact("version", stateVersion)
 	p.state.setFact("boot_id", bootID())
 	p.state.softFact("clock", clockFact())
+	if p.rep.Files > 0 {
+		p.state.softFact("files", strconv.FormatInt(p.rep.Files, 10))
+	}
 	p.state.setFact("ids", p.idsFact())
 }
 

@@ -168,12 +168,13 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 			return v, nil
 		}
 	}
-	trusted := v.old != nil && !it.d.pair.full
-	if st.size != t.size || !trusted && st.mtime != t.mtime {
+	// The record says that something happened to the file since, if only to its change time.
+	touched := v.old != nil && (!it.d.pair.full || v.old.src.ino != st.ino || v.old.src.ctime != st.ctime)
+	if st.size != t.size || !touched && st.mtime != t.mtime {
 		return v, nil
 	}
 	// Size and time are equal. That proves nothing when the inode changed since, or for what Dovecot rewrites in place.
-	if trusted || it.d.hot && !it.d.messages {
+	if touched || it.d.hot && !it.d.messages {
 		same, err := p.sameFile(ctx, it, t)
 		if err != nil || !same {
 			return v, err

@@ -262,7 +262,10 @@ func (p *pass) count(op Op, path string, change func(*Report)) {
 	defer p.mu.Unlock()
 	change(p.rep)
 	if p.opt.Progress != nil {
-		p.opt.Progress(Event{Op: op, Path: path, Pair: p.pair.index, Files: p.rep.Files, Bytes: p.rep.CopiedBytes})
+		p.opt.Progress(Event{
+			Op: op, Path: path, Pair: p.pair.index, Files: p.rep.Files, Bytes: p.rep.CopiedBytes,
+			Expected: p.opt.Expect, Elapsed: time.Since(p.start),
+		})
 	}
 }
 

@@ -93,6 +93,19 @@ func (r *Report) copied() *Report {
 	return n
 }
 
+// String lists how many objects are known to be equal in which way, the strongest first.
+func (g Guarantees) String() string {
+	var parts []string
+	for _, p := range []string{
+		number(g.HashEqual, "by their bytes"), number(g.StatEqual, "by size, times and inode"), number(g.DirUnchanged, "by their unchanged directory"),
+	} {
+		if p != "" {
+			parts = append(parts, p)
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // problemsShown is how many problems String lists.
 const problemsShown = 20
 
@@ -104,6 +117,9 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, ": %s", did)
 	}
 	fmt.Fprintf(&b, " (%.1f s)", r.Seconds)
+	if g := r.Guarantees.String(); g != "" {
+		fmt.Fprintf(&b, "\nknown to be equal: %s", g)
+	}
 	if r.Verified > 0 {
 		fmt.Fprintf(&b, "\ncompared %s: %s", many(r.Verified, "object"), cmp.Or(number(r.Mismatched, "differ"), "all alike"))
 	}

@@ -25,7 +25,7 @@ const mapSize = 64 << 20
 
 // flushAt is how many bytes of records are kept in memory before they are made durable together: one syncfs for all of
 // them costs a fraction of an fsync for each.
-const flushAt = 16 << 20
+var flushAt = 16 << 20
 
 // state is what earlier passes saw, a record a directory. Without a file it answers that nothing is known. One goroutine
 // reads and flushes; any may put.

@@ -248,7 +248,8 @@ func (s *syncer) record(it *item, v *verdict, st, t *stat, soft bool) {
 // touch notes that the target's side of d is about to change.
 func (s *syncer) touch(d *dir) error {
 	s.wrote.Store(true)
-	if d.touched.Swap(true) {
+	d.touched.Store(true)
+	if d.told.Swap(true) {
 		return nil
 	}
 	st, err := statFd(d.dst)

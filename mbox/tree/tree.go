@@ -30,7 +30,10 @@
 //	})
 package tree
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Pair names one thing to copy: a directory with all below it, or a single file such as a mailbox. From need not exist: a
 // user without mail has no inbox.
@@ -61,6 +64,9 @@ type Options struct {
 	// Pairs are copied in this order; give a home before the inbox whose index it holds. nil: the whole source
 	// root goes into the target root.
 	Pairs []Pair
+	// Expect is how many objects the source has, directories left out, by a plan's count; it is only told to Progress.
+	// 0: as many as the last complete pass found.
+	Expect int64
 	// Progress is called after each object that was dealt with, never from two goroutines at once. nil: not called.
 	Progress func(Event)
 }
@@ -71,7 +77,7 @@ type Op string
 // The operations of a Change and of an Event.
 const (
 	OpCreate    Op = "create"    // not at the target yet: everything is copied
-	OpUpdate    Op = "update"    // content differs: copied whole and put in place of the old
+	OpUpdate    Op = "update"    // content differs: built anew and put in place of the old
 	OpMetadata  Op = "metadata"  // content is the same; owner, mode, times or attributes differ
 	OpRename    Op = "rename"    // a message that got another name at the source: renamed at the target, no data
 	OpLink      Op = "link"      // a further name of a file that is already there
@@ -94,6 +100,37 @@ type Event struct {
 	Pair  int    // index into Options.Pairs
 	Files int64  // dealt with so far, in all
 	Bytes int64  // content bytes written so far, in all
+
+	Expected int64         // of Files at the end; 0: nobody knows
+	Elapsed  time.Duration // since the pass began
+}
+
+// Rate is how many content bytes were written a second so far.
+func (e Event) Rate() float64 {
+	if e.Elapsed <= 0 {
+		return 0
+	}
+	return float64(e.Bytes) / e.Elapsed.Seconds()
+}
+
+// Left guesses how long the pass still takes, from the objects that it has dealt with; 0: no guess.
+func (e Event) Left() time.Duration {
+	if e.Files <= 0 || e.Expected <= e.Files {
+		return 0
+	}
+	return time.Duration(float64(e.Elapsed) * float64(e.Expected-e.Files) / float64(e.Files))
+}
+
+// String is one line for a person; control characters of the path are escaped.
+func (e Event) String() string {
+	of, left := "", ""
+	if e.Expected > 0 {
+		of = fmt.Sprintf(" of %d", e.Expected)
+	}
+	if l := e.Left(); l > 0 {
+		left = fmt.Sprintf(", %s left", l.Round(time.Second))
+	}
+	return fmt.Sprintf("%d%s objects, %s copied at %s/s%s; %q", e.Files, of, size(e.Bytes), size(int64(e.Rate())), left, e.Path)
 }
 
 // Problem is one thing that could not be done, or was not as it should be. Its text never holds file content.

@@ -95,6 +95,10 @@ func (p *pass) save(d *dir) error {
 	if err := p.state.flush(s.durable); err != nil {
 		return err
 	}
+	for c := d; c != nil; c = c.up {
+		c.told.Store(false)
+	}
+	p.intended = ""
 	return p.state.journal.restart()
 }
 
@@ -103,7 +107,11 @@ func (d *dir) keepPart(s *state) {
 	if d.hidden != nil && !d.hidden.shown.Load() || d.dst < 0 {
 		return
 	}
-	part := &dirRecord{path: d.path, src: d.st.tuple(), dst: d.dstMnt.tuple(), segments: d.next.segments, racy: true}
+	t, err := statFd(d.dst)
+	if err != nil {
+		return
+	}
+	part := &dirRecord{path: d.path, src: d.st.tuple(), dst: t.tuple(), segments: d.next.segments, racy: true}
 	d.book.keep(s, part)
 	if !d.frame {
 		s.put(bucketDirs, string(d.key[:]), part.encode(), false)
