@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -47,7 +48,10 @@ func TestRestlessNames(t *testing.T) {
 			opt := &Options{State: filepath.Join(t.TempDir(), "s"), Delete: true, Pairs: []Pair{{"h", "h"}}}
 			rnd := rand.New(rand.NewPCG(seed, 47))
 			var log []string
+			var mu sync.Mutex // the copying goroutines open files too
 			withHooks(t, hooks{opening: func(d *dir, name string) {
+				mu.Lock()
+				defer mu.Unlock()
 				if rnd.IntN(3) == 0 {
 					log = append(log, "opening "+d.join(name)+": "+restless(src, outside, rnd))
 				}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -297,7 +298,12 @@ func TestIndexFollowsMailbox(t *testing.T) {
 	src, dst := roots(t)
 	pairs := store(t, src)
 	var read, placed []string
-	withHooks(t, hooks{opening: func(d *dir, name string) { read = append(read, d.join(name)) }})
+	var mu sync.Mutex
+	withHooks(t, hooks{opening: func(d *dir, name string) {
+		mu.Lock()
+		defer mu.Unlock()
+		read = append(read, d.join(name))
+	}})
 	rep, err := Sync(t.Context(), src, dst, &Options{Pairs: pairs, Progress: func(e Event) { placed = append(placed, e.Path) }})
 	require.NoError(t, err)
 	require.Empty(t, rep.Problems)
