@@ -54,9 +54,9 @@ func run(ctx context.Context, c *cli.Call) error {
 	var report *tree.Report
 	var err error
 	if *dry {
-		report, err = tree.Diff(ctx, *from, *to, &opt, printer(c))
+		report, err = tree.Diff(ctx, tree.Dir(*from), *to, &opt, printer(c))
 	} else {
-		report, err = tree.Sync(ctx, *from, *to, &opt)
+		report, err = tree.Sync(ctx, tree.Dir(*from), *to, &opt)
 	}
 	if err == nil && *verify != "none" {
 		err = compare(ctx, *from, *to, &opt, tree.How(*verify), report)

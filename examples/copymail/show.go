@@ -44,7 +44,7 @@ func printer(c *cli.Call) func(tree.Change) error {
 
 // compare holds the copy against the source and adds what it finds to the report of the copy.
 func compare(ctx context.Context, from, to string, opt *tree.Options, how tree.How, report *tree.Report) error {
-	v, err := tree.Verify(ctx, from, to, opt, how)
+	v, err := tree.Verify(ctx, tree.Dir(from), to, opt, how)
 	if err != nil {
 		return err
 	}

@@ -22,7 +22,7 @@ func (p *plan) estimate(ctx context.Context, m *migration) error {
 	opt := p.options(m)
 	opt.State, opt.Delete, opt.Progress = filepath.Join(m.runDir, fileState), true, nil
 	began := time.Now()
-	rep, err := tree.Diff(ctx, m.from, m.to, opt, nil)
+	rep, err := tree.Diff(ctx, tree.Dir(m.from), m.to, opt, nil)
 	if err != nil {
 		return err
 	}

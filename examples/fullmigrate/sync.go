@@ -75,7 +75,7 @@ func (m *migration) carryOut(ctx context.Context, p *plan, known ids) error {
 	}
 	opt := p.options(m)
 	opt.State, opt.Delete = filepath.Join(dir.Path(), fileState), true
-	if p.Outcome.Copy, err = tree.Sync(ctx, m.from, m.to, opt); err != nil {
+	if p.Outcome.Copy, err = tree.Sync(ctx, tree.Dir(m.from), m.to, opt); err != nil {
 		return err
 	}
 	p.Mail.Files, p.Mail.Bytes = p.Outcome.Copy.CopiedFiles, p.Outcome.Copy.CopiedBytes

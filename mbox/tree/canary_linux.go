@@ -62,9 +62,9 @@ func (c *canaries) dead(ctx context.Context, p *pass) (path string, err error) {
 }
 
 func (p *pass) lookAtCanary(ctx context.Context, c canary) (path string, err error) {
-	src, err1 := openBelowDir(p.src, c.from)
+	src, err1 := enterBelow(p.src, c.from)
 	dst, err2 := openBelowDir(p.dst, c.path)
-	defer closeFd(src)
+	defer closeFolder(src)
 	defer closeFd(dst)
 	rec := p.state.dir(keyOf(c.path))
 	if err1 != nil || err2 != nil || rec == nil {
@@ -100,7 +100,7 @@ func (p *pass) canaryLives(ctx context.Context, d *dir, name string, e *entry, c
 	if e.isDir() {
 		return true, nil
 	}
-	st, err := statAt(d.src, name)
+	st, err := d.src.look(name)
 	if errors.Is(err, unix.ENOENT) {
 		return true, nil
 	}

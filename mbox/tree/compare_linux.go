@@ -17,7 +17,7 @@ type verifier struct {
 
 // Verify compares the target with the source and lists every difference among Problems, with the op "verify". It uses no
 // saved state. What only the target has is no difference. Access times are not compared, for reading changes them.
-func Verify(ctx context.Context, src, dst string, opt *Options, how How) (*Report, error) {
+func Verify(ctx context.Context, src Source, dst string, opt *Options, how How) (*Report, error) {
 	start := time.Now()
 	if how != ByStat && how != ByHash {
 		return newReport(), fmt.Errorf("verify %q: wanted %q or %q", how, ByStat, ByHash)
@@ -27,7 +27,7 @@ func Verify(ctx context.Context, src, dst string, opt *Options, how How) (*Repor
 		o = *opt
 	}
 	o.State = ""
-	p, err := newPass(src, dst, &o, true)
+	p, err := newPass(ctx, src, dst, &o, true)
 	if err == nil {
 		p.do = &verifier{p, how}
 		err = p.run(ctx)
@@ -167,7 +167,7 @@ func (p *pass) openTarget(c *dir, to string) (*stat, error) {
 }
 
 func (p *pass) sameDirAttrs(d *dir) (bool, error) {
-	a, err1 := attrsOf(d.src, false)
+	a, err1 := d.src.attrs()
 	b, err2 := attrsOf(d.dst, false)
 	return attrsEqual(p.mapAttrs(a), b), errors.Join(err1, err2)
 }

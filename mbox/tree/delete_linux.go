@@ -74,7 +74,7 @@ func (s *syncer) deleteIn(gone []*vanished) error {
 
 // deleteGone removes one name; true: it is gone.
 func (s *syncer) deleteGone(dir int, before *stat, g *vanished) bool {
-	if _, err := s.p.statBelow(s.p.src, g.from); !isAbsent(err) {
+	if _, err := lookBelow(s.p.src, g.from); !isAbsent(err) {
 		return false
 	}
 	err := s.intendDir(g.dir, before)

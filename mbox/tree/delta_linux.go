@@ -22,9 +22,10 @@ var errDigest = errors.New("the copy is not what was read")
 
 // fill gives out, which is new and empty, the content of in, and returns how many bytes of it were taken from the source.
 // Of an mbox that changed, what the target has already is taken from there.
-func (s *syncer) fill(ctx context.Context, out, in int, st *stat, it *item, v *verdict, buf []byte) (int64, error) {
-	if v.op == OpUpdate && v.box && v.t != nil && v.t.regular() && v.t.size >= deltaFrom && st.size >= deltaFrom && st.blocks*512 >= st.size {
-		n, err := s.fillFromOld(ctx, out, in, st, it, v, buf)
+func (s *syncer) fill(ctx context.Context, out int, in file, st *stat, it *item, v *verdict, buf []byte) (int64, error) {
+	fd, local := in.(localFile)
+	if local && v.op == OpUpdate && v.box && v.t != nil && v.t.regular() && v.t.size >= deltaFrom && st.size >= deltaFrom && st.blocks*512 >= st.size {
+		n, err := s.fillFromOld(ctx, out, int(fd), st, it, v, buf)
 		if !errors.Is(err, errDigest) {
 			return n, err
 		}
@@ -33,7 +34,7 @@ func (s *syncer) fill(ctx context.Context, out, in int, st *stat, it *item, v *v
 			return 0, err
 		}
 	}
-	return copyData(ctx, out, in, st, buf)
+	return in.copyTo(ctx, out, st, buf)
 }
 
 // fillFromOld builds the new content from chunks of the old copy and what only the source has, and then reads the result.

@@ -17,9 +17,9 @@ type differ struct {
 // Diff tells what Sync with the same arguments would do, in the order of the walk, deletions last, and writes nothing. each
 // is called for every change and may be nil; its error ends Diff and is returned. The report is the one that Sync would
 // give, as far as that can be known without doing it.
-func Diff(ctx context.Context, src, dst string, opt *Options, each func(Change) error) (*Report, error) {
+func Diff(ctx context.Context, src Source, dst string, opt *Options, each func(Change) error) (*Report, error) {
 	start := time.Now()
-	p, err := newPass(src, dst, opt, true)
+	p, err := newPass(ctx, src, dst, opt, true)
 	if err == nil {
 		d := &differ{p: p, each: each}
 		p.do = d
@@ -144,12 +144,16 @@ func dataBytes(it *item) (n int64, err error) {
 	if it.st.blocks*512 >= it.st.size {
 		return it.st.size, nil
 	}
-	fd, err := openSame(it.d.src, it.name, &it.st, openFile)
+	in, err := openSourceFile(it.d.src, it.name, &it.st)
 	if err != nil {
 		return 0, err
 	}
-	defer closeFd(fd)
-	err = eachData(fd, it.st.size, func(from, end int64) error {
+	defer in.close()
+	fd, ok := in.(localFile)
+	if !ok {
+		return it.st.blocks * 512, nil
+	}
+	err = eachData(int(fd), it.st.size, func(from, end int64) error {
 		n += end - from
 		return nil
 	})
@@ -168,7 +172,7 @@ func (d *differ) vanished(ctx context.Context) error {
 		if g.taken {
 			continue
 		}
-		if _, err := d.p.statBelow(d.p.src, g.from); !isAbsent(err) {
+		if _, err := lookBelow(d.p.src, g.from); !isAbsent(err) {
 			continue
 		}
 		dir, name, err := openBelow(d.p.dst, g.path())

@@ -8,7 +8,8 @@ import (
 // dir is a directory that is open on both sides while anything below it is under way.
 type dir struct {
 	up       *dir
-	src, dst int    // dst -1: not at the target (Diff, Verify)
+	src      folder
+	dst      int    // -1: not at the target (Diff, Verify)
 	st       stat   // of the source as opened
 	dstMnt   stat   // of the target as opened
 	path     string // below the target root, "." for the root itself

@@ -263,7 +263,7 @@ func (s *syncer) finishDir(d *dir) error {
 	if d.trusted && !d.touched.Load() && !d.book.isDirty() && !(d.up == nil && d.pair.staged) {
 		return nil
 	}
-	st, err := statFd(d.src)
+	st, err := d.src.stat()
 	if err != nil {
 		return err
 	}
@@ -272,7 +272,7 @@ func (s *syncer) finishDir(d *dir) error {
 		return err
 	}
 	w := s.p.want(&st)
-	attrs, err := attrsOf(d.src, false)
+	attrs, err := d.src.attrs()
 	if err != nil {
 		return err
 	}

@@ -25,16 +25,16 @@ func ExampleSync() {
 		Pairs: []tree.Pair{{From: "home/alice", To: "home/alice"}},
 		State: filepath.Join(dir, "state"),
 	}
-	rep, err := tree.Sync(context.Background(), src, dst, opt)
+	rep, err := tree.Sync(context.Background(), tree.Dir(src), dst, opt)
 	fmt.Println(rep.CopiedFiles, rep.CopiedBytes, err)
 
 	os.Rename(message, message+"S") // alice reads it
-	rep, err = tree.Diff(context.Background(), src, dst, opt, func(c tree.Change) error {
+	rep, err = tree.Diff(context.Background(), tree.Dir(src), dst, opt, func(c tree.Change) error {
 		fmt.Println(c.Op, c.Path, c.Bytes)
 		return nil
 	})
 	fmt.Println(rep.Renamed, rep.CopiedBytes, err)
-	rep, err = tree.Sync(context.Background(), src, dst, opt)
+	rep, err = tree.Sync(context.Background(), tree.Dir(src), dst, opt)
 	fmt.Println(rep.Renamed, rep.CopiedBytes, err)
 	// Output:
 	// 1 16 <nil>

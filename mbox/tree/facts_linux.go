@@ -23,7 +23,7 @@ func (p *pass) knowState() (err error) {
 	s := p.state
 	defer func() { err = errors.Join(err, s.broken) }()
 	roots := fmt.Sprintf("%d %d %d", p.srcTop.ino, p.dstTop.ino, p.euid)
-	boot := bootID()
+	now := p.src.facts()
 	if v := s.fact("version"); v != "" && v != stateVersion || v == "" && s.fact("roots") != "" {
 		p.rep.Full = append(p.rep.Full, "the state file is of another release")
 		if err := s.forget(); err != nil {
@@ -45,10 +45,10 @@ func (p *pass) knowState() (err error) {
 		if err := s.forget(); err != nil {
 			return err
 		}
-	case s.fact("boot_id") != boot:
+	case s.fact("boot_id") != now.boot:
 		p.rep.Full = append(p.rep.Full, "this host was started anew since the last pass, or the state is another host's")
 		p.full = true
-	case clockStepped(s.fact("clock"), clockFact()):
+	case clockStepped(s.fact("clock"), now.clock):
 		p.rep.Full = append(p.rep.Full, "the clock of this host was set since the last pass")
 		p.full = true
 	}
@@ -59,8 +59,9 @@ func (p *pass) knowState() (err error) {
 func (p *pass) saveFacts() {
 	p.state.setFact("roots", fmt.Sprintf("%d %d %d", p.srcTop.ino, p.dstTop.ino, p.euid))
 	p.state.setFact("version", stateVersion)
-	p.state.setFact("boot_id", bootID())
-	p.state.softFact("clock", clockFact())
+	now := p.src.facts()
+	p.state.setFact("boot_id", now.boot)
+	p.state.softFact("clock", now.clock)
 	if p.rep.Files > 0 {
 		p.state.softFact("files", strconv.FormatInt(p.rep.Files, 10))
 	}

@@ -192,22 +192,20 @@ func (p *pass) sameSpecial(it *item, t *stat) (bool, error) {
 	if it.st.typ() != unix.S_IFLNK && it.st.rdev != t.rdev {
 		return false, nil
 	}
-	src, err := openSame(it.d.src, it.name, &it.st, openPath)
+	text, x, err := it.d.src.special(it.name, &it.st)
 	if err != nil {
 		return false, err
 	}
-	defer closeFd(src)
 	dst, err := openSame(it.d.dst, it.to, t, openPath)
 	if err != nil {
 		return false, err
 	}
 	defer closeFd(dst)
-	if it.st.typ() == unix.S_IFLNK && linkText(src) != linkText(dst) {
+	if it.st.typ() == unix.S_IFLNK && text != linkText(dst) {
 		return false, nil
 	}
-	x, err1 := attrsOf(src, true)
-	y, err2 := attrsOf(dst, true)
-	return attrsEqual(p.mapAttrs(x), y), errors.Join(err1, err2)
+	y, err := attrsOf(dst, true)
+	return attrsEqual(p.mapAttrs(x), y), err
 }
 
 // linkText reads the text of an open symbolic link; Linux keeps at most 4095 bytes.
@@ -224,10 +222,7 @@ func linkText(fd int) string {
 func openSame(dir int, name string, st *stat, open func(int, string) (int, error)) (int, error) {
 	fd, err := open(dir, name)
 	if err != nil {
-		if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
-			err = errSwapped
-		}
-		return -1, err
+		return -1, swapped(err)
 	}
 	now, err := statFd(fd)
 	if err == nil && !now.same(st) {
@@ -241,13 +236,13 @@ func openSame(dir int, name string, st *stat, open func(int, string) (int, error
 }
 
 // openBoth opens a regular file on both sides.
-func openBoth(it *item, t *stat) (src, dst int, err error) {
-	if src, err = openSame(it.d.src, it.name, &it.st, openFile); err != nil {
-		return -1, -1, err
+func openBoth(it *item, t *stat) (src file, dst int, err error) {
+	if src, err = openSourceFile(it.d.src, it.name, &it.st); err != nil {
+		return nil, -1, err
 	}
 	if dst, err = openSame(it.d.dst, it.to, t, openFile); err != nil {
-		closeFd(src)
-		return -1, -1, err
+		src.close()
+		return nil, -1, err
 	}
 	return src, dst, nil
 }
@@ -261,13 +256,13 @@ func (p *pass) sameFile(ctx context.Context, it *item, t *stat) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	defer closeFd(a)
+	defer a.close()
 	defer closeFd(b)
-	same, err := sameContent(ctx, a, b, it.st.size, p.cmp)
+	same, err := a.same(ctx, b, it.st.size, p.cmp)
 	if err != nil || !same {
 		return false, err
 	}
-	now, err := statFd(a)
+	now, err := a.stat()
 	return err == nil && now.still(&it.st), err
 }
 
@@ -276,9 +271,9 @@ func (p *pass) sameAttrs(it *item, t *stat) bool {
 	if err != nil {
 		return false
 	}
-	defer closeFd(a)
+	defer a.close()
 	defer closeFd(b)
-	x, err1 := attrsOf(a, false)
+	x, err1 := a.attrs()
 	y, err2 := attrsOf(b, false)
 	return err1 == nil && err2 == nil && attrsEqual(p.mapAttrs(x), y)
 }

@@ -29,13 +29,14 @@ func (p *pass) mailbox(it *item) bool {
 	if d.mail {
 		return true
 	}
-	fd, err := openSame(d.src, it.name, &it.st, openFile)
+	in, err := openSourceFile(d.src, it.name, &it.st)
 	if err != nil {
 		return false
 	}
-	defer closeFd(fd)
+	defer in.close()
+	fd, local := in.(localFile)
 	b := make([]byte, 5)
-	return readFull(fd, b, 0) == nil && string(b) == "From "
+	return local && readFull(int(fd), b, 0) == nil && string(b) == "From "
 }
 
 // copyMailbox copies an mbox while no mail program writes to it. No lock is ever waited for while another is held.
@@ -63,7 +64,8 @@ func (s *syncer) copyMailbox(ctx context.Context, it *item, v *verdict) error {
 }
 
 func (s *syncer) copyLocked(ctx context.Context, it *item, v *verdict) error {
-	st, err := statAt(it.d.src, it.name)
+	src := int(it.d.src.(localDir)) // another host locks its mailboxes itself
+	st, err := statAt(src, it.name)
 	if err != nil {
 		return err
 	}
@@ -74,13 +76,13 @@ func (s *syncer) copyLocked(ctx context.Context, it *item, v *verdict) error {
 	if err := s.p.planted(it); err != nil {
 		return err
 	}
-	fd, err := openSame(it.d.src, it.name, &st, openFile)
+	fd, err := openSame(src, it.name, &st, openFile)
 	if err != nil {
 		return err
 	}
 	f := os.NewFile(uintptr(fd), it.name)
 	defer f.Close()
-	dir := os.NewFile(uintptr(dup(it.d.src)), it.d.path)
+	dir := os.NewFile(uintptr(dup(src)), it.d.path)
 	defer dir.Close()
 	if err := s.p.state.journal.intendLock(joinPath(it.d.from, it.name)); err != nil {
 		return err
@@ -95,7 +97,7 @@ func (s *syncer) copyLocked(ctx context.Context, it *item, v *verdict) error {
 	stop := keepLock(l)
 	if st, err = statFd(fd); err == nil {
 		v.box = true
-		err = s.copyOpen(ctx, 0, fd, &st, it, v, s.buf)
+		err = s.copyOpen(ctx, 0, localFile(fd), &st, it, v, s.buf)
 	}
 	return errors.Join(err, stop(), l.Unlock())
 }
@@ -127,11 +129,12 @@ func keepLock(l *lockfile.MailboxLock) (stop func() error) {
 
 // sweepLocks removes the dotlocks that a dead pass left in the source.
 func (s *syncer) sweepLocks() {
-	if s.p.state.journal == nil {
+	src, local := s.p.src.(localSource)
+	if s.p.state.journal == nil || !local {
 		return
 	}
 	for _, path := range sortedKeys(s.p.state.journal.lock) {
-		fd, name, err := openBelow(s.p.src, path)
+		fd, name, err := openBelow(int(src), path)
 		if err != nil {
 			continue
 		}
@@ -164,10 +167,11 @@ var (
 // would keep the mailbox of the old host locked. True: it is gone.
 func (s *syncer) clearLock(it *item) bool {
 	box, ok := strings.CutSuffix(it.name, ".lock")
-	if !ok || !it.d.mail && !it.d.below {
+	src, local := it.d.src.(localDir)
+	if !ok || !local || !it.d.mail && !it.d.below {
 		return false
 	}
-	fd := dup(it.d.src)
+	fd := dup(int(src))
 	if fd < 0 {
 		return false
 	}

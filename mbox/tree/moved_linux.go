@@ -40,8 +40,8 @@ func (p *pass) leave(it *item, v verdict) (verdict, error) {
 }
 
 // leftBy tells whether a name is gone from the source.
-func (p *pass) leftBy(dir int, name string) bool {
-	_, err := statAt(dir, name)
+func (p *pass) leftBy(dir folder, name string) bool {
+	_, err := dir.look(name)
 	return errors.Is(err, unix.ENOENT)
 }
 
@@ -106,7 +106,7 @@ func (p *pass) judgeLinked(it *item, v verdict) (verdict, error) {
 
 // stillLinked tells whether a recorded name is still one of the file, and its copy ours.
 func (p *pass) stillLinked(path string, it *item) bool {
-	s, err := p.statBelow(p.src, p.sourceOf(path))
+	s, err := lookBelow(p.src, p.sourceOf(path))
 	if err != nil || !s.same(&it.st) {
 		return false
 	}

@@ -56,11 +56,36 @@ func openChain(root int, slash string, missing func(up *link, name string, depth
 	return c, nil
 }
 
+// sourceChain opens every directory of the source on the way to the parent of slash, the root first.
+func sourceChain(s source, slash string) ([]folder, error) {
+	root, err := s.root()
+	if err != nil {
+		return nil, err
+	}
+	c := []folder{root}
+	parts := strings.Split(slash, "/")
+	for i, name := range parts[:len(parts)-1] {
+		next, err := c[len(c)-1].enter(name)
+		if err != nil {
+			closeFolders(c)
+			return nil, pathErr("open", path.Join(parts[:i+1]...), err)
+		}
+		c = append(c, next)
+	}
+	return c, nil
+}
+
+func closeFolders(c []folder) {
+	for _, f := range c {
+		f.close()
+	}
+}
+
 func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 	if r.From == "." {
 		return p.runRoot(ctx, r)
 	}
-	from, err := openChain(p.src, r.From, nil)
+	from, err := sourceChain(p.src, r.From)
 	if errors.Is(err, unix.ENOENT) {
 		p.absent(r, nil)
 		return nil
@@ -69,11 +94,16 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 		p.fail(r.To, "open source", err)
 		return nil
 	}
-	defer closeChain(from)
-	up := &from[len(from)-1]
-	top, err := statAt(up.fd, path.Base(r.From))
+	defer closeFolders(from)
+	up := from[len(from)-1]
+	upSt, err := up.stat()
+	if err != nil {
+		p.fail(r.To, "open source", err)
+		return nil
+	}
+	top, err := up.look(path.Base(r.From))
 	if errors.Is(err, unix.ENOENT) {
-		p.absent(r, &up.st)
+		p.absent(r, &upSt)
 		return nil
 	}
 	if err != nil {
@@ -96,9 +126,14 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 	if place := &top; top.dir() {
 		p.trust(r, place)
 	} else {
-		p.trust(r, &up.st)
+		p.trust(r, &upSt)
 	}
-	d := &dir{src: dup(up.fd), dst: -1, st: up.st, pair: r, frame: true,
+	src, err := up.share()
+	if err != nil {
+		p.fail(r.To, "open source", err)
+		return nil
+	}
+	d := &dir{src: src, dst: -1, st: upSt, pair: r, frame: true,
 		path: path.Dir(r.To), from: path.Dir(r.From), base: path.Base(path.Dir(r.From)), fresh: absent()}
 	if n := len(r.chain); n > 0 {
 		d.dst, d.dstMnt = dup(r.chain[n-1].fd), r.chain[n-1].st
@@ -146,13 +181,13 @@ func (p *pass) recordedFile(r *pairRun, name string) *entry {
 
 // runRoot copies the whole source root into the target root.
 func (p *pass) runRoot(ctx context.Context, r *pairRun) error {
-	src, err := openDir(p.src, ".")
+	src, err := p.src.root()
 	if err != nil {
 		return err
 	}
 	dst, err := openDir(p.dst, ".")
 	if err != nil {
-		closeFd(src)
+		src.close()
 		return err
 	}
 	r.chain = []link{{fd: dup(p.dst), name: ".", st: p.dstTop}}
@@ -215,7 +250,7 @@ func dup(fd int) int {
 // parentMaker makes missing parents of a pair's target like the parents of its source, counted from the end; where the
 // source has fewer, 0755 of our own. Existing parents stay as they are. Only Sync makes anything; absent tells
 // whether something was missing that was not made.
-func (p *pass) parentMaker(r *pairRun, from []link) (maker func(*link, string, int) (int, error), absent func() bool) {
+func (p *pass) parentMaker(r *pairRun, from []folder) (maker func(*link, string, int) (int, error), absent func() bool) {
 	missing := false
 	above := strings.Count(r.To, "/")
 	maker = func(up *link, name string, depth int) (int, error) {
@@ -224,9 +259,9 @@ func (p *pass) parentMaker(r *pairRun, from []link) (maker func(*link, string, i
 			missing = true
 			return -1, unix.ENOENT
 		}
-		var like *link
+		var like folder
 		if i := len(from) - (above - depth); i > 0 && i < len(from) {
-			like = &from[i]
+			like = from[i]
 		}
 		return s.makeParent(up, name, like)
 	}
@@ -234,7 +269,7 @@ func (p *pass) parentMaker(r *pairRun, from []link) (maker func(*link, string, i
 }
 
 // makeParent builds the directory beside its place and renames it there, so that it never stands with wrong rights.
-func (s *syncer) makeParent(up *link, name string, like *link) (int, error) {
+func (s *syncer) makeParent(up *link, name string, like folder) (int, error) {
 	st, err := newStage(up.fd, 1)
 	if err != nil {
 		return -1, err
@@ -257,11 +292,7 @@ func (s *syncer) makeParent(up *link, name string, like *link) (int, error) {
 	if like == nil {
 		err = unix.Fchmod(fd, w.perm)
 	} else {
-		w = s.p.want(&like.st)
-		var attrs []attr
-		if attrs, err = attrsOf(like.fd, false); err == nil {
-			err = s.p.apply(target{fd: fd}, &w, s.p.mapAttrs(attrs), &made)
-		}
+		w, err = s.dressLike(fd, like, &made)
 	}
 	if err == nil {
 		err = renameNew(dir, tmp, up.fd, name)
@@ -275,6 +306,17 @@ func (s *syncer) makeParent(up *link, name string, like *link) (int, error) {
 	}
 	s.wrote.Store(true)
 	return fd, nil
+}
+
+// dressLike gives a directory that was just made the metadata of one of the source.
+func (s *syncer) dressLike(fd int, like folder, made *stat) (w want, err error) {
+	st, err1 := like.stat()
+	attrs, err2 := like.attrs()
+	if err := errors.Join(err1, err2); err != nil {
+		return w, err
+	}
+	w = s.p.want(&st)
+	return w, s.p.apply(target{fd: fd}, &w, s.p.mapAttrs(attrs), made)
 }
 
 // parent is a made parent whose times are set when nothing more is put into it.

@@ -34,7 +34,8 @@ type pass struct {
 	do         doer
 	root       bool // may set owners
 	euid, egid uint32
-	src, dst   int
+	src        source
+	dst        int
 	srcTop     stat
 	dstTop     stat
 	pairs      []Pair
@@ -119,8 +120,8 @@ func (g *goneSet) file(v *vanished) {
 	}
 }
 
-func newPass(src, dst string, opt *Options, idle bool) (p *pass, err error) {
-	p = &pass{rep: newReport(), state: noState(), src: -1, dst: -1, euid: uint32(unix.Geteuid()), egid: uint32(unix.Getegid())}
+func newPass(ctx context.Context, src Source, dst string, opt *Options, idle bool) (p *pass, err error) {
+	p = &pass{rep: newReport(), state: noState(), dst: -1, euid: uint32(unix.Geteuid()), egid: uint32(unix.Getegid())}
 	if opt != nil {
 		p.opt = *opt
 	}
@@ -138,20 +139,20 @@ func newPass(src, dst string, opt *Options, idle bool) (p *pass, err error) {
 	if p.pairs, err = checkPairs(p.opt.Pairs); err != nil {
 		return p, err
 	}
-	if p.src, err = openTop(src); err != nil {
+	if p.src, err = openSource(ctx, src); err != nil {
 		return p, err
 	}
 	if p.dst, err = openTop(dst); err != nil {
 		return p, err
 	}
-	if p.srcTop, err = statFd(p.src); err != nil {
-		return p, pathErr("stat", src, err)
+	if p.srcTop, err = lookBelow(p.src, "."); err != nil {
+		return p, pathErr("stat", ".", err)
 	}
 	if p.dstTop, err = statFd(p.dst); err != nil {
 		return p, pathErr("stat", dst, err)
 	}
 	if p.srcTop.same(&p.dstTop) {
-		return p, fmt.Errorf("source and target are the same directory: %s, %s", src, dst)
+		return p, fmt.Errorf("source and target are the same directory: %v, %s", src, dst)
 	}
 	if p.state, err = openState(p.opt.State, idle); err != nil {
 		p.state = noState()
@@ -191,9 +192,12 @@ func validPath(s string) bool {
 }
 
 func (p *pass) close() error {
-	closeFd(p.src)
+	var err error
+	if p.src != nil {
+		err = p.src.close()
+	}
 	closeFd(p.dst)
-	return p.state.close()
+	return errors.Join(err, p.state.close())
 }
 
 // run walks all pairs. The error is that of the context, of the state file, or of the function given to Diff. Names that

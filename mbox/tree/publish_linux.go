@@ -22,12 +22,12 @@ func (s *syncer) copyFile(ctx context.Context, worker int, it *item, v *verdict,
 	if s.p.hooks.opening != nil {
 		s.p.hooks.opening(it.d, it.name)
 	}
-	fd, st, err := s.openSource(it)
+	in, st, err := s.openSource(it)
 	if err != nil {
 		s.failed(it, "open", err)
 		return
 	}
-	defer closeFd(fd)
+	defer in.close()
 	if !it.looked {
 		it.st, it.looked = st, true
 		if !st.sameMount(&it.d.st) {
@@ -54,7 +54,7 @@ func (s *syncer) copyFile(ctx context.Context, worker int, it *item, v *verdict,
 			defer func() { pl.finish() }()
 		}
 	}
-	if err := s.copyOpen(ctx, worker, fd, &st, it, v, buf); err != nil {
+	if err := s.copyOpen(ctx, worker, in, &st, it, v, buf); err != nil {
 		s.failed(it, "copy", err)
 	}
 }
@@ -72,20 +72,17 @@ func (d *dir) delay(it *item) bool {
 	return true
 }
 
-func (s *syncer) openSource(it *item) (fd int, st stat, err error) {
-	if fd, err = openFile(it.d.src, it.name); err != nil {
-		if errors.Is(err, unix.ELOOP) || errors.Is(err, unix.ENXIO) {
-			err = errSwapped
-		}
-		return -1, st, err
+func (s *syncer) openSource(it *item) (in file, st stat, err error) {
+	if in, err = it.d.src.open(it.name); err != nil {
+		return nil, st, swapped(err)
 	}
-	if st, err = statFd(fd); err == nil && (!st.regular() || it.looked && !st.same(&it.st)) {
+	if st, err = in.stat(); err == nil && (!st.regular() || it.looked && !st.same(&it.st)) {
 		err = errSwapped
 	}
 	if err != nil {
-		closeFd(fd)
+		in.close()
 	}
-	return fd, st, err
+	return in, st, err
 }
 
 // spot is where a copy is made: in staging, or under its final name in a directory that has no place yet.
@@ -108,7 +105,7 @@ func (s *syncer) spotFor(it *item, worker int) (spot, error) {
 }
 
 // copyOpen copies from an open file until it stood still meanwhile, and publishes the copy. st is the source as opened.
-func (s *syncer) copyOpen(ctx context.Context, worker, in int, st *stat, it *item, v *verdict, buf []byte) error {
+func (s *syncer) copyOpen(ctx context.Context, worker int, in file, st *stat, it *item, v *verdict, buf []byte) error {
 	at, err := s.spotFor(it, worker)
 	if err != nil {
 		return err
@@ -116,7 +113,7 @@ func (s *syncer) copyOpen(ctx context.Context, worker, in int, st *stat, it *ite
 	steady := false
 	for try := 1; !steady; try++ {
 		if try > 1 {
-			now, err := statFd(in)
+			now, err := in.stat()
 			if err != nil {
 				return err
 			}
@@ -135,7 +132,7 @@ func (s *syncer) copyOpen(ctx context.Context, worker, in int, st *stat, it *ite
 }
 
 // copyOnce makes one copy; it is published when the source stood still, or when this is the last try.
-func (s *syncer) copyOnce(ctx context.Context, in int, st *stat, at spot, it *item, v *verdict, buf []byte, last bool) (steady bool, err error) {
+func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *item, v *verdict, buf []byte, last bool) (steady bool, err error) {
 	out, err := unix.Openat(at.dir, at.name, unix.O_RDWR|unix.O_CREAT|unix.O_TRUNC|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return false, err
@@ -148,11 +145,11 @@ func (s *syncer) copyOnce(ctx context.Context, in int, st *stat, at spot, it *it
 	if err != nil {
 		return false, err
 	}
-	attrs, err := attrsOf(in, false)
+	attrs, err := in.attrs()
 	if err != nil {
 		return false, err
 	}
-	now, err := statFd(in)
+	now, err := in.stat()
 	if err != nil {
 		return false, err
 	}
@@ -266,18 +263,13 @@ func (s *syncer) special(it *item, v *verdict) error {
 	if err != nil {
 		return err
 	}
-	in, err := openSame(it.d.src, it.name, &it.st, openPath)
-	if err != nil {
-		return err
-	}
-	defer closeFd(in)
-	attrs, err := attrsOf(in, true)
+	text, attrs, err := it.d.src.special(it.name, &it.st)
 	if err != nil {
 		return err
 	}
 	dir, tmp := stage.next(0)
 	if it.st.typ() == unix.S_IFLNK {
-		err = unix.Symlinkat(linkText(in), dir, tmp)
+		err = unix.Symlinkat(text, dir, tmp)
 	} else {
 		err = unix.Mknodat(dir, tmp, it.st.typ()|0o600, int(it.st.rdev))
 	}

@@ -46,9 +46,9 @@ const batchFiles = 64
 // directories; only these two names may be symbolic links. What could not be done is in the report's Problems; the
 // error is that of ctx, of the roots, of the options or of the state file. A cancelled or killed pass leaves every
 // name with its old or its new object, and the next one completes it.
-func Sync(ctx context.Context, src, dst string, opt *Options) (*Report, error) {
+func Sync(ctx context.Context, src Source, dst string, opt *Options) (*Report, error) {
 	start := time.Now()
-	p, err := newPass(src, dst, opt, false)
+	p, err := newPass(ctx, src, dst, opt, false)
 	if err != nil {
 		p.close()
 		return p.finish(start), err
@@ -210,7 +210,7 @@ func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
 // failed lists what went wrong with an object, but a source that vanished in between is the life of a mail store.
 func (s *syncer) failed(it *item, op string, err error) {
 	if errors.Is(err, unix.ENOENT) {
-		if _, e := statAt(it.d.src, it.name); errors.Is(e, unix.ENOENT) {
+		if _, e := it.d.src.look(it.name); errors.Is(e, unix.ENOENT) {
 			it.d.book.fail() // its new name may have been missed
 			return
 		}
@@ -298,13 +298,13 @@ func (s *syncer) setMetadata(it *item, v *verdict) error {
 	if err != nil {
 		return err
 	}
-	defer closeFd(src)
+	defer src.close()
 	defer closeFd(dst)
-	st, err := statFd(src)
+	st, err := src.stat()
 	if err != nil {
 		return err
 	}
-	attrs, err := attrsOf(src, false)
+	attrs, err := src.attrs()
 	if err != nil {
 		return err
 	}

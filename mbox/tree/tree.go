@@ -23,7 +23,7 @@
 // that never stands still is copied, published and listed as a problem. The index of an inbox lies in the home: give both
 // as pairs, the home first, and they are one unit.
 //
-//	rep, err := tree.Sync(ctx, "/mnt/old", "/", &tree.Options{
+//	rep, err := tree.Sync(ctx, tree.Dir("/mnt/old"), "/", &tree.Options{
 //		UIDs:  map[uint32]uint32{500: 1001},
 //		Pairs: []tree.Pair{{From: "home/alice", To: "home/alice"}, {From: "var/mail/alice", To: "var/mail/alice"}},
 //		State: "/var/lib/mailmove/sync.db",

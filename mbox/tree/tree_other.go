@@ -11,16 +11,16 @@ import (
 var errLinuxOnly = fmt.Errorf("copying trees needs Linux: %w", errors.ErrUnsupported)
 
 // Sync needs Linux; here it returns errors.ErrUnsupported.
-func Sync(ctx context.Context, src, dst string, opt *Options) (*Report, error) {
+func Sync(ctx context.Context, src Source, dst string, opt *Options) (*Report, error) {
 	return newReport(), errLinuxOnly
 }
 
 // Verify needs Linux; here it returns errors.ErrUnsupported.
-func Verify(ctx context.Context, src, dst string, opt *Options, how How) (*Report, error) {
+func Verify(ctx context.Context, src Source, dst string, opt *Options, how How) (*Report, error) {
 	return newReport(), errLinuxOnly
 }
 
 // Diff needs Linux; here it returns errors.ErrUnsupported.
-func Diff(ctx context.Context, src, dst string, opt *Options, each func(Change) error) (*Report, error) {
+func Diff(ctx context.Context, src Source, dst string, opt *Options, each func(Change) error) (*Report, error) {
 	return newReport(), errLinuxOnly
 }

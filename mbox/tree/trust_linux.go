@@ -134,7 +134,7 @@ func (p *pass) segments(d *dir) (int, error) {
 	}
 	n := 1
 	for count := 0; ; {
-		ents, err := readDents(d.src, p.dents)
+		ents, err := d.src.list(p.dents)
 		if err != nil || len(ents) == 0 {
 			break // who lists it will say so
 		}
@@ -142,8 +142,7 @@ func (p *pass) segments(d *dir) (int, error) {
 			n *= 2
 		}
 	}
-	_, err := unix.Seek(d.src, 0, 0)
-	return n, err
+	return n, d.src.rewind()
 }
 
 // failIn lists a problem with a name of d, which is then not to be trusted.

@@ -49,7 +49,7 @@ func (s *syncer) unit(ctx context.Context, c *dir) error {
 // boxOf copies the mailbox that c is the index of and tells its path at the target.
 func (s *syncer) boxOf(ctx context.Context, c *dir) (string, error) {
 	home := c.up.up
-	if st, err := statAt(home.src, c.base); err == nil && st.regular() {
+	if st, err := home.src.look(c.base); err == nil && st.regular() {
 		if home.early == nil {
 			home.early = map[string]bool{}
 		}

@@ -8,12 +8,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// local tells whether the source is on this host.
+func (p *pass) local() bool {
+	_, ok := p.src.(localSource)
+	return ok
+}
+
 // release says that one thing below d is finished; the last one closes d, and so on upwards.
 func (p *pass) release(d *dir) {
 	for d != nil && d.pending.Add(-1) == 0 {
 		up := d.up
 		p.do.done(d)
-		closeFd(d.src)
+		closeFolder(d.src)
 		closeFd(d.dst)
 		d = up
 	}
@@ -29,7 +35,7 @@ func (p *pass) walk(ctx context.Context, d *dir) error {
 		return err
 	}
 	if first != "" && !d.pair.second {
-		if st, err := statAt(d.src, first); err != nil || !st.dir() {
+		if st, err := d.src.look(first); err != nil || !st.dir() {
 			first = "" // a link, say, is as any other name
 		} else if err := p.entry(ctx, d, dent{name: first, to: first}, false); err != nil {
 			return err
@@ -90,7 +96,7 @@ func (p *pass) segment(ctx context.Context, d *dir, seg int, first string) error
 			return err
 		}
 	}
-	before, err := statFd(d.src)
+	before, err := d.src.stat()
 	if err != nil {
 		p.fail(d.path, "stat", err)
 		return nil
@@ -98,7 +104,7 @@ func (p *pass) segment(ctx context.Context, d *dir, seg int, first string) error
 	whole := true
 	for try := 0; ; try++ {
 		if seg > 0 || try > 0 || d.vanished {
-			if _, err := unix.Seek(d.src, 0, 0); err != nil {
+			if err := d.src.rewind(); err != nil {
 				break
 			}
 		}
@@ -111,7 +117,7 @@ func (p *pass) segment(ctx context.Context, d *dir, seg int, first string) error
 		}
 		p.do.wait()
 	}
-	if now, err := statFd(d.src); err != nil || d.vanished || now.mtime != before.mtime || now.ctime != before.ctime {
+	if now, err := d.src.stat(); err != nil || d.vanished || now.mtime != before.mtime || now.ctime != before.ctime {
 		d.book.fail() // readdir may pass over names while others are renamed: nothing counts as gone
 		whole = false
 	}
@@ -124,7 +130,7 @@ func (p *pass) segment(ctx context.Context, d *dir, seg int, first string) error
 // list takes the names batch by batch, so that memory does not grow with the directory. whole: every name was seen.
 func (p *pass) list(ctx context.Context, d *dir, seg int, but string, again bool) (whole bool, err error) {
 	for {
-		ents, err := readDents(d.src, p.dents)
+		ents, err := d.src.list(p.dents)
 		if err != nil {
 			p.fail(d.path, "read directory", err)
 			d.book.fail()
@@ -201,7 +207,7 @@ func (p *pass) entry(ctx context.Context, d *dir, e dent, again bool) error {
 	if old, seen := d.book.meet(e.to); old != nil && !old.isDir() && (again && seen || d.pair.second) {
 		return nil // dealt with
 	}
-	st, err := statAt(d.src, e.name)
+	st, err := d.src.look(e.name)
 	if errors.Is(err, unix.ENOENT) && !d.frame {
 		d.vanished = true
 		d.book.unmeet(e.to)
@@ -251,7 +257,7 @@ func (p *pass) enter(ctx context.Context, d *dir, it *item) error {
 	if rec != nil && messageDir(it.to) && !d.pair.second && p.unchangedMessages(d, it, rec) {
 		return nil
 	}
-	fd, err := openDir(d.src, it.name)
+	src, err := d.src.enter(it.name)
 	if errors.Is(err, unix.ENOENT) {
 		d.vanished = true
 		return nil
@@ -260,22 +266,22 @@ func (p *pass) enter(ctx context.Context, d *dir, it *item) error {
 		p.failIn(d, path, "open", err)
 		return nil
 	}
-	st, err := statFd(fd)
+	st, err := src.stat()
 	if err != nil || !st.same(&it.st) {
-		closeFd(fd)
+		src.close()
 		if err == nil {
 			err = errSwapped
 		}
 		p.failIn(d, path, "open", err)
 		return nil
 	}
-	if st.same(&p.dstTop) {
-		closeFd(fd)
+	if p.local() && st.same(&p.dstTop) {
+		src.close()
 		p.skip(path, "copy", "is the target itself")
 		d.book.fail()
 		return nil
 	}
-	c := &dir{up: d, src: fd, dst: -1, st: st, path: path, from: joinPath(d.from, it.name), pair: d.pair, base: it.to, rec: rec}
+	c := &dir{up: d, src: src, dst: -1, st: st, path: path, from: joinPath(d.from, it.name), pair: d.pair, base: it.to, rec: rec}
 	d.pending.Add(1)
 	return p.into(ctx, c, it.to)
 }
@@ -326,7 +332,7 @@ func (p *pass) missing(d *dir) {
 		return
 	}
 	for _, e := range d.book.unmet() {
-		if _, err := statAt(d.src, e.name); !errors.Is(err, unix.ENOENT) {
+		if _, err := d.src.look(e.name); !errors.Is(err, unix.ENOENT) {
 			continue
 		}
 		if d.pair.moved {
