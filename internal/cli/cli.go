@@ -172,8 +172,11 @@ func (h *Hinted) Error() string { return h.Err.Error() }
 // Unwrap gives the error itself.
 func (h *Hinted) Unwrap() error { return h.Err }
 
+// Advice gives the hint.
+func (h *Hinted) Advice() string { return h.Hint }
+
 func (c *Call) exit(ctx context.Context, err error) int {
-	var hinted *Hinted
+	var hinted interface{ Advice() string }
 	switch {
 	case err == nil, errors.Is(err, flag.ErrHelp):
 		return 0
@@ -188,8 +191,8 @@ func (c *Call) exit(ctx context.Context, err error) int {
 	for line := range strings.Lines(err.Error()) {
 		fmt.Fprintf(c.Stderr, "%s: error: %s\n", c.Name, printable(strings.TrimSuffix(line, "\n")))
 	}
-	if errors.As(err, &hinted) {
-		fmt.Fprintf(c.Stderr, "%s: hint: %s\n", c.Name, printable(hinted.Hint))
+	if errors.As(err, &hinted) && hinted.Advice() != "" {
+		fmt.Fprintf(c.Stderr, "%s: hint: %s\n", c.Name, printable(hinted.Advice()))
 	}
 	return 2
 }
