@@ -24,3 +24,8 @@ func Verify(ctx context.Context, src Source, dst string, opt *Options, how How) 
 func Diff(ctx context.Context, src Source, dst string, opt *Options, each func(Change) error) (*Report, error) {
 	return newReport(), errLinuxOnly
 }
+
+// Changed needs Linux; here it returns errors.ErrUnsupported.
+func Changed(ctx context.Context, dst string, opt *Options, each func(Change) error) error {
+	return errLinuxOnly
+}
