@@ -15,27 +15,33 @@ import (
 
 const journalName = "journal"
 
+// State is how far a step came.
+type State string
+
+// The states. Undone is that of a step whose effects were taken back: it is as if it had never begun.
 const (
-	begun = "begun"
-	done  = "done"
+	Begun  State = "begun"
+	Done   State = "done"
+	Undone State = "undone"
 )
 
-// entry is one line of the journal.
-type entry struct {
-	Time  time.Time `json:"time"`
+// Entry is one line of the journal.
+type Entry struct {
+	Time  time.Time `json:"time"` // UTC, to the millisecond
 	Step  string    `json:"step"`
-	State string    `json:"state"`
+	State State     `json:"state"`
 }
 
 // journal is append only. A last line without its newline was cut by a crash: it never took effect and is cut off again
 // before the next line is written.
 type journal struct {
-	state map[string]string // step -> last state
-	size  int64             // bytes up to the end of the last whole line
+	state map[string]State // step -> last state
+	all   []Entry
+	size  int64 // bytes up to the end of the last whole line
 }
 
 func readJournal(root *os.Root) (*journal, error) {
-	j := &journal{state: map[string]string{}}
+	j := &journal{state: map[string]State{}}
 	old, err := atomicfile.Read(root, journalName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return j, nil
@@ -45,18 +51,20 @@ func readJournal(root *os.Root) (*journal, error) {
 	}
 	j.size = int64(bytes.LastIndexByte(old.Data, '\n') + 1)
 	for i, l := range lines.Split(old.Data[:j.size]) {
-		var e entry
-		if err := json.Unmarshal(l.Text, &e); err != nil || e.Step == "" || (e.State != begun && e.State != done) {
+		var e Entry
+		if err := json.Unmarshal(l.Text, &e); err != nil || e.Step == "" || (e.State != Begun && e.State != Done && e.State != Undone) {
 			return nil, fmt.Errorf("%s:%d: not a line of a journal", journalName, i+1)
 		}
 		j.state[e.Step] = e.State
+		j.all = append(j.all, e)
 	}
 	return j, nil
 }
 
 // add appends one line and waits until it is on stable storage.
-func (j *journal) add(root *os.Root, step, state string) error {
-	line, err := json.Marshal(entry{Time: time.Now().UTC().Truncate(time.Second), Step: step, State: state})
+func (j *journal) add(root *os.Root, step string, state State) error {
+	e := Entry{Time: time.Now().UTC().Truncate(time.Millisecond), Step: step, State: state}
+	line, err := json.Marshal(e)
 	if err != nil {
 		return err
 	}
@@ -82,5 +90,6 @@ func (j *journal) add(root *os.Root, step, state string) error {
 	}
 	j.size += int64(len(line))
 	j.state[step] = state
+	j.all = append(j.all, e)
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/mailmove/mailmove/internal/atomicfile"
 )
@@ -27,6 +28,7 @@ type Dir struct {
 	root    *os.Root
 	lock    *os.File
 	journal *journal
+	watch   func(Entry)
 }
 
 // Open opens the run directory at path, making it where it is absent, and locks it against other runs until Close.
@@ -150,17 +152,46 @@ func (d *Dir) Load(name string, v any) error {
 
 // Step runs fn between two lines of the journal. When fn fails the step stays unfinished.
 func (d *Dir) Step(name string, fn func() error) error {
-	if err := d.journal.add(d.root, name, begun); err != nil {
+	if err := d.note(name, Begun); err != nil {
 		return err
 	}
 	if err := fn(); err != nil {
 		return err
 	}
-	return d.journal.add(d.root, name, done)
+	return d.note(name, Done)
 }
 
+// Undo notes that the effects of the steps were taken back: they are neither unfinished nor done then. Steps that never
+// began are passed over.
+func (d *Dir) Undo(steps ...string) error {
+	for _, s := range steps {
+		if d.Done(s) || d.Unfinished(s) {
+			if err := d.note(s, Undone); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Watch has fn called after each line of the journal that this Dir adds, when it is on stable storage.
+func (d *Dir) Watch(fn func(Entry)) { d.watch = fn }
+
+func (d *Dir) note(step string, state State) error {
+	if err := d.journal.add(d.root, step, state); err != nil {
+		return err
+	}
+	if d.watch != nil {
+		d.watch(d.journal.all[len(d.journal.all)-1])
+	}
+	return nil
+}
+
+// History lists the journal, the oldest line first.
+func (d *Dir) History() []Entry { return slices.Clone(d.journal.all) }
+
 // Unfinished tells whether the step began and has not ended since.
-func (d *Dir) Unfinished(step string) bool { return d.journal.state[step] == begun }
+func (d *Dir) Unfinished(step string) bool { return d.journal.state[step] == Begun }
 
 // Done tells whether the step ended.
-func (d *Dir) Done(step string) bool { return d.journal.state[step] == done }
+func (d *Dir) Done(step string) bool { return d.journal.state[step] == Done }

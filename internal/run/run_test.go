@@ -146,3 +146,32 @@ func TestKeep(t *testing.T) {
 	require.NoError(t, d.Keep(ctx, "before/old/etc/shadow", nil))
 	require.Error(t, d.Keep(ctx, "../outside", []byte("x")))
 }
+
+func TestUndoneStepsCountAsNeverBegun(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "run")
+	d := open(t, path)
+	var seen []string
+	d.Watch(func(e Entry) {
+		v, err := View(path)
+		require.NoError(t, err)
+		defer v.Close()
+		all := v.History()
+		require.Equal(t, e, all[len(all)-1], "on disk when it is told")
+		seen = append(seen, e.Step+" "+string(e.State))
+	})
+	require.NoError(t, d.Step("stop", func() error { return nil }))
+	require.Error(t, d.Step("pass", func() error { return errors.New("boom") }))
+	require.NoError(t, d.Undo("stop", "pass", "never"))
+	require.Equal(t, []string{"stop begun", "stop done", "pass begun", "stop undone", "pass undone"}, seen)
+	require.NoError(t, d.Close())
+
+	d = open(t, path)
+	for _, s := range []string{"stop", "pass", "never"} {
+		require.False(t, d.Done(s) || d.Unfinished(s), s)
+	}
+	require.Len(t, d.History(), 5)
+	require.NoError(t, d.Undo("stop"))
+	require.Len(t, d.History(), 5, "nothing to undo, nothing written")
+	require.NoError(t, d.Step("stop", func() error { return nil }))
+	require.True(t, d.Done("stop"))
+}
