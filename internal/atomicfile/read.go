@@ -34,6 +34,31 @@ func Read(root *os.Root, name string) (*Snapshot, error) {
 	return &was.Snapshot, nil
 }
 
+// ReadAtMost reads like Read, but refuses a file of more than most bytes: of files that users made nobody knows the size.
+func ReadAtMost(root *os.Root, name string, most int64) ([]byte, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	parent, err := root.OpenRoot(path.Dir(name))
+	if err != nil {
+		return nil, pathError("open", name, err)
+	}
+	defer parent.Close()
+	f, _, err := openRegular(parent, path.Base(name), name, os.O_RDONLY)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err != nil {
+		return nil, pathError("read", name, err)
+	}
+	if int64(len(data)) > most {
+		return nil, pathError("read", name, fmt.Errorf("has more than %d bytes", most))
+	}
+	return data, nil
+}
+
 // loaded is a file with all that a replacement takes over.
 type loaded struct {
 	Snapshot
