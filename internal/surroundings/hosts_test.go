@@ -198,6 +198,10 @@ func TestCertificates(t *testing.T) {
 }
 
 func TestWanted(t *testing.T) {
-	require.Equal(t, []string{"etc", "var/spool/cron/anna", "var/spool/cron/crontabs/anna", "home/anna/.forward", "home/anna/.procmailrc", "home/anna/.vacation.msg", "home/anna/.dovecot.sieve",
-		"var/spool/cron/b", "var/spool/cron/crontabs/b"}, Wanted([]User{{Name: "anna", Home: "/home/anna/"}, {Name: "b"}}))
+	want := Wanted([]User{{Name: "anna", Home: "/home/a*na/"}, {Name: "b"}, {Name: "../x", Home: "/"}})
+	require.Equal(t, []string{"var/spool/cron/anna", "var/spool/cron/crontabs/anna", `home/a\*na/.forward`, `home/a\*na/.procmailrc`, `home/a\*na/.dovecot.sieve`,
+		"var/spool/cron/b", "var/spool/cron/crontabs/b"}, want[len(hostFiles):])
+	require.Equal(t, []string{"etc/aliases", "etc/pki/tls/certs/mail.pem", "etc/postfix/canonical", "etc/postfix/sender_access", "etc/postfix/transport", "etc/postfix/virtual"},
+		Further(root(t, centos6)))
+	require.Equal(t, []string{"etc/lists", "srv/a"}, Further(root(t, with(fedora13, "etc/mail/sendmail.cf", "O AliasFile=/etc/lists,dbm:/srv/a\n"))))
 }

@@ -2,8 +2,7 @@
 // lacks: aliases, tables of the mail transfer agent, programs that users' .forward and .procmailrc call, crontabs,
 // certificates, the group of /var/mail.
 //
-// It reads two hosts' file trees and writes nothing. Of the old host a part is enough: etc, the crontabs, and what Wanted
-// names of each home. No program is run, not even the new host's own, so that both may be directories. Files of users are
+// It reads two hosts' file trees and writes nothing. Of the old host what Wanted and Further name is enough. No program is run, not even the new host's own, so that both may be directories. Files of users are
 // hostile: only regular files up to a size are read, no link leads out of a root, and of what users wrote the names of
 // programs alone are told.
 //
@@ -16,7 +15,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path"
 	"slices"
 	"strings"
 	"time"
@@ -71,23 +69,6 @@ type Spool struct {
 	Mode  os.FileMode
 	Mbox  bool   // whether Dovecot keeps inboxes there
 	Group string // name of GID, "" when it has none
-}
-
-// userFiles are what is looked at in a home.
-var userFiles = []string{".forward", ".procmailrc", ".vacation.msg", ".dovecot.sieve"}
-
-// Wanted lists what has to be at hand of the old host, as names below its root. None of it need exist.
-func Wanted(users []User) []string {
-	all := []string{"etc"}
-	for _, u := range users {
-		all = append(all, path.Join("var/spool/cron", u.Name), path.Join("var/spool/cron/crontabs", u.Name))
-		for _, f := range userFiles {
-			if home := strings.Trim(path.Clean("/"+u.Home), "/"); u.Home != "" && home != "" {
-				all = append(all, path.Join(home, f))
-			}
-		}
-	}
-	return all
 }
 
 // finder is one search.
