@@ -24,7 +24,7 @@ func (m *migration) demo(ctx context.Context) error {
 	if !m.c.JSON {
 		fmt.Fprintln(m.c.Stdout, "A mail server of 2010 (Fedora 13, Dovecot 1.2) moves to one of today. The plan:")
 	}
-	p, err := d.plan(ids{})
+	p, err := d.plan(ctx, ids{})
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func (m *migration) showPlan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := m.plan(known)
+	p, err := m.plan(ctx, known)
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ import (
 
 // finding is what any of the packages has to say, in one shape.
 type finding struct {
-	Part     string `json:"part"` // accounts, passwords, dovecot, address or mail
+	Part     string `json:"part"` // accounts, passwords, dovecot, address, mail or around
 	Rule     string `json:"rule"`
 	Severity string `json:"severity"` // as the part grades it
 	Name     string `json:"name"`     // of the user, setting or file
@@ -54,7 +54,7 @@ func (p *plan) judgeAccounts() {
 // compareDovecots finds out what clients will notice. A host without Dovecot's configuration is told of and taken to pick
 // UIDLs as Dovecot does by default since 1.1.
 func (p *plan) compareDovecots(m *migration) error {
-	var configs [2]*dovecotconf.Config
+	configs := &p.dovecots
 	for i, root := range []string{m.from, m.to} {
 		var err error
 		configs[i], err = dovecotconf.Read(root, nil)

@@ -14,3 +14,11 @@ func ownerOf(info fs.FileInfo) (uint32, bool) {
 	}
 	return st.Uid, true
 }
+
+func groupOf(info fs.FileInfo) (uint32, bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, false
+	}
+	return st.Gid, true
+}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"time"
 
@@ -27,9 +28,10 @@ type plan struct {
 
 	accounts  *passwd.Plan
 	passwords *shadow.Plan
-	choices   [2]dovecotconf.Choice // how the two hosts pick POP3 UIDLs
-	address   *netcfg.Plan          // nil without -iface
-	taken     [2][]uint32           // uids and gids of the new host before the merge
+	dovecots  [2]*dovecotconf.Config // of the old and the new host; nil where there is none
+	choices   [2]dovecotconf.Choice  // how the two hosts pick POP3 UIDLs
+	address   *netcfg.Plan           // nil without -iface
+	taken     [2][]uint32            // uids and gids of the new host before the merge
 	trees     []userTree
 }
 
@@ -80,7 +82,7 @@ func (m *migration) merge(from, to string, known ids) (*passwd.Plan, *shadow.Pla
 }
 
 // plan reads both hosts and decides everything. It writes nothing.
-func (m *migration) plan(known ids) (*plan, error) {
+func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
 	accounts, passwords, err := m.merge(m.from, m.to, known)
 	if err != nil {
 		return nil, err
@@ -101,6 +103,9 @@ func (m *migration) plan(known ids) (*plan, error) {
 		return nil, err
 	}
 	if err := p.compareDovecots(m); err != nil {
+		return nil, err
+	}
+	if err := p.lookAround(ctx, m); err != nil {
 		return nil, err
 	}
 	return p, p.takeAddress(m)

@@ -19,11 +19,12 @@ func (p *plan) String() string {
 	fmt.Fprintf(&b, "%s%s", section("accounts", p.accounts.String()), section("passwords", p.passwords.String()))
 	for _, grave := range []bool{true, false} {
 		for _, f := range p.Findings {
-			if f.grave() == grave && f.Part != "accounts" && f.Part != "passwords" && f.Part != "address" {
+			if f.grave() == grave && f.Part != "accounts" && f.Part != "passwords" && f.Part != "address" && f.Part != "around" {
 				fmt.Fprintf(&b, "%-10s  %s\n", f.Severity, f)
 			}
 		}
 	}
+	b.WriteString(section("what else mail depends on, and the new host lacks", p.around()))
 	if p.address != nil {
 		b.WriteString(section("address", p.address.String()))
 	}
@@ -36,6 +37,18 @@ func (p *plan) String() string {
 	return strings.TrimRight(b.String(), "\n")
 }
 
+// around lists what lies around accounts and mail, gravest first.
+func (p *plan) around() string {
+	var b strings.Builder
+	for _, f := range p.Findings {
+		if f.Part == "around" {
+			f.Part = f.Severity
+			fmt.Fprintln(&b, f)
+		}
+	}
+	return b.String()
+}
+
 func (f finding) String() string {
 	words := []string{f.Part, f.Rule}
 	for _, w := range []string{f.Name, f.At} {
@@ -45,7 +58,7 @@ func (f finding) String() string {
 	}
 	s := strings.Join(words, " ") + ": " + f.Detail
 	if f.Advice != "" {
-		s += "\n            advice: " + f.Advice
+		s += "\n            advice: " + strings.ReplaceAll(f.Advice, "\n", "\n                ")
 	}
 	return s
 }

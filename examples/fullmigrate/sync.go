@@ -39,7 +39,7 @@ func (m *migration) migrate(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p, err := m.plan(known)
+	p, err := m.plan(ctx, known)
 	if err != nil {
 		return err
 	}
