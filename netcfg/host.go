@@ -216,3 +216,8 @@ func (h *Host) ifcfg(iface string) (main []*Ifcfg, aliases []*Ifcfg) {
 	}
 	return append(main, asleep...), aliases
 }
+
+// Paths lists what ReadHost looks at, as paths and patterns below the root: a copy of these files is enough for it.
+func Paths() []string {
+	return append(slices.Concat(hostFiles, hostPatterns), pluginPattern)
+}

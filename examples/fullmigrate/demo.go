@@ -19,8 +19,11 @@ func (m *migration) demo(ctx context.Context) error {
 			return err
 		}
 	}
-	d := &migration{c: m.c, from: filepath.Join(dir, "old"), to: filepath.Join(dir, "new"), iface: "eth0"}
+	d := &migration{c: m.c, src: filepath.Join(dir, "old"), to: filepath.Join(dir, "new"), iface: "eth0"}
 	d.runDir = filepath.Join(d.to, "var/lib/mailmove/mail.example.org")
+	if err := d.reach(ctx); err != nil {
+		return err
+	}
 	if !m.c.JSON {
 		fmt.Fprintln(m.c.Stdout, "A mail server of 2010 (Fedora 13, Dovecot 1.2) moves to one of today. The plan:")
 	}

@@ -19,10 +19,14 @@ const (
 
 // estimate counts what a sync would do now and guesses how long it takes.
 func (p *plan) estimate(ctx context.Context, m *migration) error {
+	src, err := m.source()
+	if err != nil {
+		return nil // a plan without the mail
+	}
 	opt := p.options(m)
 	opt.State, opt.Delete, opt.Progress = filepath.Join(m.runDir, fileState), true, nil
 	began := time.Now()
-	rep, err := tree.Diff(ctx, tree.Dir(m.from), m.to, opt, nil)
+	rep, err := tree.Diff(ctx, src, m.to, opt, nil)
 	if err != nil {
 		return err
 	}

@@ -57,12 +57,16 @@ func (p *plan) compareDovecots(m *migration) error {
 	configs := &p.dovecots
 	for i, root := range []string{m.from, m.to} {
 		var err error
-		configs[i], err = dovecotconf.Read(root, nil)
+		opt := &dovecotconf.Options{}
+		if i == 0 {
+			opt = m.dovecotOptions()
+		}
+		configs[i], err = dovecotconf.Read(root, opt)
 		switch {
 		case err == nil:
 			p.choices[i], _ = configs[i].Choice() // a format that cannot work is among the findings
 		case errors.Is(err, fs.ErrNotExist):
-			p.note(finding{Part: "dovecot", Rule: "NO-CONFIG", Severity: "info", Detail: root + " has no dovecot.conf",
+			p.note(finding{Part: "dovecot", Rule: "NO-CONFIG", Severity: "info", Detail: []string{m.src, m.to}[i] + " has no dovecot.conf",
 				Advice: "compare the two servers with uidldiff before clients connect"})
 		default:
 			return err

@@ -5,25 +5,29 @@ package main
 
 import (
 	"context"
-	"strings"
 
 	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/hostcmd"
 )
 
 const usage = `usage: fullmigrate [demo]
-       fullmigrate [plan|sync|verify] -from OLDROOT -to NEWROOT [-apply] [flags]
+       fullmigrate [plan|sync|verify] -from OLD -to NEWROOT [-apply] [flags]
 
 Without arguments: builds a small old and a new host in a temporary directory, moves one to the other and shows the result.
-OLDROOT and NEWROOT are roots of two hosts' file trees; / is this host. The old host's mail daemons must be stopped for the
-last pass. Without a verb the plan is shown, and with -apply carried out and verified. Exit code 1: a person must settle
+OLD is the old host: [user@]host:/ through ssh, or the root of its file tree. NEWROOT is the root of the new host's file
+tree; / is this host. The old host's mail daemons must be stopped for the last pass. Without a verb the plan is shown, and with -apply carried out and verified. Exit code 1: a person must settle
 something.
 
-example: fullmigrate -from /mnt/old -to / -apply`
+example: fullmigrate -from root@old:/ -to / -apply`
 
 // migration is what the command line asked for.
 type migration struct {
 	c              *cli.Call
-	from, to       string
+	src            string // the old host, as given: a directory, or [user@]host:/
+	from, to       string // local roots; of a host behind ssh, from holds its small files only
+	old, new       *hostcmd.Host
+	mirror         string // temporary directory around from; "" when from is the old host itself
+	host           oldHost
 	runDir         string
 	users, exclude []string
 	iface          string
@@ -34,7 +38,7 @@ func main() { cli.Main("fullmigrate", usage, start) }
 
 func start(ctx context.Context, c *cli.Call) error {
 	m := &migration{c: c}
-	c.Flags.StringVar(&m.from, "from", "", "`root` of the old host's files")
+	c.Flags.StringVar(&m.src, "from", "", "the old host: `[user@]host:/` through ssh, or the root of its files")
 	c.Flags.StringVar(&m.to, "to", "", "`root` of the new host's files")
 	c.Flags.StringVar(&m.runDir, "run", "", "`directory` that keeps plan, journal and state (default: below -to, var/lib/mailmove)")
 	users := c.Flags.String("users", "", "only these users, `a,b`")
@@ -47,14 +51,15 @@ func start(ctx context.Context, c *cli.Call) error {
 		return err
 	}
 	m.users, m.exclude = list(*users), list(*exclude)
-	if verb == "demo" || verb == "" && m.from == "" && m.to == "" && !m.apply {
+	if verb == "demo" || verb == "" && m.src == "" && m.to == "" && !m.apply {
 		return m.demo(ctx)
 	}
-	if m.from == "" || m.to == "" {
+	if m.src == "" || m.to == "" {
 		return c.Misused("-from and -to are needed")
 	}
-	if strings.Contains(m.from, ":") {
-		return c.Misused("-from %s: a migration over ssh is not in this release; give the root of a file tree", m.from)
+	defer m.leave()
+	if err := m.reach(ctx); err != nil {
+		return err
 	}
 	if err := m.place(); err != nil {
 		return err

@@ -25,18 +25,21 @@ func (m *migration) place() error {
 	if m.runDir != "" {
 		return nil
 	}
-	at, err := tree.Resolve(m.to, path.Join("var/lib/mailmove", oldName(m.from)))
+	at, err := tree.Resolve(m.to, path.Join("var/lib/mailmove", m.oldName()))
 	m.runDir = filepath.Join(m.to, filepath.FromSlash(at))
 	return err
 }
 
-// oldName names the run after the old host: by the name that its files give it, else by its directory.
-func oldName(root string) string {
+// oldName names the run after the old host: as it is called for ssh, or by the name that its files give it, else by its
+// directory.
+func (m *migration) oldName() string {
 	name := ""
-	if host, err := netcfg.ReadHost(root); err == nil {
+	if dest, _, remote := destination(m.src); remote {
+		name = dest[strings.LastIndexByte(dest, '@')+1:]
+	} else if host, err := netcfg.ReadHost(m.from); err == nil {
 		name = host.Hostname
 	}
-	if abs, err := filepath.Abs(root); err == nil && (name == "" || strings.ContainsAny(name, "/\x00") || name[0] == '.') {
+	if abs, err := filepath.Abs(m.src); err == nil && (name == "" || strings.ContainsAny(name, "/\x00") || name[0] == '.') {
 		name = strings.Trim(strings.ReplaceAll(filepath.ToSlash(abs), "/", "-"), "-.")
 	}
 	return cmp.Or(name, "old")

@@ -24,6 +24,7 @@ type plan struct {
 		Deletions        int64   `json:"deletions"` // on the new host, of what vanished from the old one
 		SecondsEstimated float64 `json:"seconds_estimated"`
 	} `json:"mail"`
+	Old     oldHost  `json:"old_host"`
 	Outcome *outcome `json:"outcome,omitempty"` // once it was carried out or verified
 
 	accounts  *passwd.Plan
@@ -98,8 +99,9 @@ func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
 	for g := range target.Group.Groups() {
 		p.taken[1] = append(p.taken[1], g.GID)
 	}
+	p.judgeHost(m)
 	p.judgeAccounts()
-	if err := p.findTrees(m); err != nil {
+	if err := p.findTrees(ctx, m); err != nil {
 		return nil, err
 	}
 	if err := p.compareDovecots(m); err != nil {

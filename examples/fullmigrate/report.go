@@ -13,6 +13,7 @@ import (
 // String is the plan for a person: what stops it, what changes, what is worth knowing.
 func (p *plan) String() string {
 	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", &p.Old)
 	for _, f := range p.Blockers {
 		fmt.Fprintf(&b, "BLOCKS  %s\n", f)
 	}

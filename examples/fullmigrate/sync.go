@@ -73,9 +73,13 @@ func (m *migration) carryOut(ctx context.Context, p *plan, known ids) error {
 		}
 		p.accounts, p.passwords = written.accounts, written.passwords
 	}
+	src, err := m.source()
+	if err != nil {
+		return err
+	}
 	opt := p.options(m)
 	opt.State, opt.Delete = filepath.Join(dir.Path(), fileState), true
-	if p.Outcome.Copy, err = tree.Sync(ctx, tree.Dir(m.from), m.to, opt); err != nil {
+	if p.Outcome.Copy, err = tree.Sync(ctx, src, m.to, opt); err != nil {
 		return err
 	}
 	p.Mail.Files, p.Mail.Bytes = p.Outcome.Copy.CopiedFiles, p.Outcome.Copy.CopiedBytes

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -15,7 +16,7 @@ import (
 )
 
 // findTrees pairs homes and inboxes. A path of a host is followed through the administrator's own symbolic links.
-func (p *plan) findTrees(m *migration) error {
+func (p *plan) findTrees(ctx context.Context, m *migration) error {
 	from, err1 := spool(m.from)
 	to, err2 := spool(m.to)
 	if err := errors.Join(err1, err2); err != nil {
@@ -41,12 +42,12 @@ func (p *plan) findTrees(m *migration) error {
 		}
 		p.trees = append(p.trees, userTree{i, inbox})
 	}
-	return p.judgeSpool(filepath.Join(m.from, filepath.FromSlash(from)))
+	return p.judgeSpool(ctx, m, from)
 }
 
 // judgeSpool tells of mail on the old host that stays there: of root and the daemons, of users who do not move, of nobody.
-func (p *plan) judgeSpool(dir string) error {
-	entries, err := os.ReadDir(dir)
+func (p *plan) judgeSpool(ctx context.Context, m *migration, dir string) error {
+	entries, err := m.list(ctx, dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		p.note(finding{Part: "mail", Rule: "NO-SPOOL", Severity: "warn", Detail: "the old host has no /var/mail: only homes are copied"})
 		return nil
@@ -59,13 +60,12 @@ func (p *plan) judgeSpool(dir string) error {
 		moves[u.Name], stays[u.Name] = u.Moves(), !u.Moves()
 	}
 	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || moves[e.Name()] || strings.HasSuffix(e.Name(), ".lock") || info.Mode().IsRegular() && info.Size() == 0 {
+		if moves[e.name] || strings.HasSuffix(e.name, ".lock") || e.regular && e.size == 0 {
 			continue
 		}
-		f := finding{Part: "mail", Rule: "STAYS", Severity: "warn", Name: plain(e.Name()), At: plain(path.Join("/var/mail", e.Name())),
+		f := finding{Part: "mail", Rule: "STAYS", Severity: "warn", Name: plain(e.name), At: plain(path.Join("/var/mail", e.name)),
 			Detail: "mail that is not copied: it belongs to no user who moves", Advice: "copy it with copymail if somebody needs it"}
-		if stays[e.Name()] {
+		if stays[e.name] {
 			f.Detail = "mail that is not copied: its user stays behind"
 		}
 		p.note(f)

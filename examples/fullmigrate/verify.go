@@ -33,7 +33,11 @@ func (p *plan) verify(ctx context.Context, m *migration, how tree.How) (err erro
 			p.Outcome.Failures = append(p.Outcome.Failures, e.Error())
 		}
 	}
-	if p.Outcome.Verified, err = tree.Verify(ctx, tree.Dir(m.from), m.to, p.options(m), how); err != nil {
+	src, err := m.source()
+	if err != nil {
+		return err
+	}
+	if p.Outcome.Verified, err = tree.Verify(ctx, src, m.to, p.options(m), how); err != nil {
 		return err
 	}
 	old, err1 := os.OpenRoot(m.from)

@@ -3,6 +3,7 @@ package mirror
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"path"
 	"slices"
@@ -13,7 +14,7 @@ import (
 )
 
 // lookScript tells of the names on its stdin, each ended by NUL, and of what matches in the pairs of directory and
-// pattern, what they are: type, size, owner, name and target, each field ended by NUL. What cannot be seen is left out.
+// pattern, what they are: type, size, owner, group, mode, name and target, each field ended by NUL. What cannot be seen is left out.
 const lookScript = `# look at the small files
 LC_ALL=C; export LC_ALL
 for p in find xargs tar; do
@@ -21,19 +22,20 @@ for p in find xargs tar; do
 done
 cd "$1" || exit 3
 shift
-xargs -0 -r sh -c 'exec find "$@" -maxdepth 0 -printf "%y\0%s\0%U\0%p\0%l\0"' sh 2>/dev/null
+xargs -0 -r sh -c 'exec find "$@" -maxdepth 0 -printf "%y\0%s\0%U\0%G\0%m\0%p\0%l\0"' sh 2>/dev/null
 while [ $# -gt 1 ]; do
-	find "$1" -mindepth 1 -maxdepth 1 -name "$2" -printf '%y\0%s\0%U\0%p\0%l\0' 2>/dev/null
+	find "$1" -mindepth 1 -maxdepth 1 -name "$2" -printf '%y\0%s\0%U\0%G\0%m\0%p\0%l\0' 2>/dev/null
 	shift 2
 done
 exit 0`
 
 // object is one thing on the host.
 type object struct {
-	kind   byte // of find's %y: d, f, l
-	size   int64
-	uid    int
-	target string // of a link
+	kind     byte // of find's %y: d, f, l
+	size     int64
+	uid, gid int
+	mode     uint32
+	target   string // of a link
 }
 
 // glob is a pattern to look for in a directory.
@@ -135,8 +137,11 @@ func (l *listing) matches(g glob) (all []string) {
 	return all
 }
 
-// covers is as glob(7): a leading dot must be matched by one.
+// covers is as glob(7): a leading dot must be matched by one. What looks like a private key is not matched.
 func (g glob) covers(name string) bool {
+	if ext := path.Ext(strings.ToLower(name)); ext == ".key" || ext == ".pem" || ext == ".p12" || ext == ".pfx" {
+		return false
+	}
 	ok, err := path.Match(strings.ReplaceAll(g.pattern, "[!", "[^"), name)
 	return ok && err == nil && (name[0] != '.' || g.pattern[0] == '.')
 }
@@ -174,10 +179,10 @@ func (l *listing) round(ctx context.Context, h *hostcmd.Host, root string) error
 		return err
 	}
 	fields := strings.Split(string(out), "\x00")
-	if len(fields)%5 != 1 || len(fields) > 5*mostNames {
+	if len(fields)%7 != 1 || len(fields) > 7*mostNames {
 		return refuse(h, "a list that is cut")
 	}
-	for f := range slices.Chunk(fields[:len(fields)-1], 5) {
+	for f := range slices.Chunk(fields[:len(fields)-1], 7) {
 		if err := l.add(f); err != nil {
 			return refuse(h, "%w", err)
 		}
@@ -187,23 +192,25 @@ func (l *listing) round(ctx context.Context, h *hostcmd.Host, root string) error
 
 // add takes one line of the list.
 func (l *listing) add(f []string) error {
-	at, ok := strings.CutPrefix(f[3], "./")
+	at, ok := strings.CutPrefix(f[5], "./")
 	if !ok || at == "" || path.Clean("/" + at)[1:] != at {
-		return fmt.Errorf("the name %q", f[3])
+		return fmt.Errorf("the name %q", f[5])
 	}
 	if !l.asked[at] {
 		switch searched, wanted := l.searched(at); {
 		case !searched:
-			return fmt.Errorf("the name %q", f[3])
+			return fmt.Errorf("the name %q", f[5])
 		case !wanted:
 			return nil
 		}
 	}
 	size, err1 := strconv.ParseInt(f[1], 10, 64)
 	uid, err2 := strconv.ParseUint(f[2], 10, 32)
-	if err1 != nil || err2 != nil || size < 0 || len(f[0]) != 1 {
-		return fmt.Errorf("%q with %q, %q, %q", at, f[0], f[1], f[2])
+	gid, err3 := strconv.ParseUint(f[3], 10, 32)
+	mode, err4 := strconv.ParseUint(f[4], 8, 12)
+	if err := errors.Join(err1, err2, err3, err4); err != nil || size < 0 || len(f[0]) != 1 {
+		return fmt.Errorf("%q with %q", at, f[:5])
 	}
-	l.seen[at] = object{f[0][0], size, int(uid), f[4]}
+	l.seen[at] = object{f[0][0], size, int(uid), int(gid), uint32(mode), f[6]}
 	return nil
 }

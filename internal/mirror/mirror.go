@@ -35,8 +35,9 @@ const (
 // fetched as well. A directory is made, but of its contents only what is wanted. Other things than files, links and
 // directories are left out. large names the files that were left out because they are larger than Most.
 //
-// into is 0700 and all below it belongs to the caller alone, files 0600. For root links keep their numeric owner, because
-// who made a link decides whether it may be followed.
+// into is 0700, so that what is below it is the caller's alone, and files are 0600. For root directories keep mode, owner
+// and group, and links their owner, because who made a link decides whether it may be followed. Private keys are left out:
+// what a pattern matches under a name for such, and any file that holds one.
 func Fetch(ctx context.Context, h *hostcmd.Host, root, into string, want ...string) (large []string, err error) {
 	for range attempts {
 		large, err = fetch(ctx, h, root, into, want)
@@ -78,6 +79,9 @@ func fetch(ctx context.Context, h *hostcmd.Host, root, into string, want []strin
 	files, large, err := l.build(at)
 	if err == nil && len(files) > 0 {
 		err = receive(ctx, h, root, at, files)
+	}
+	if err == nil {
+		err = l.dress(at)
 	}
 	if err != nil {
 		return nil, err

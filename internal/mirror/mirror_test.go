@@ -53,7 +53,6 @@ func tree(t *testing.T, dir string) map[string]string {
 		name, _ := filepath.Rel(dir, p)
 		switch {
 		case e.IsDir():
-			require.Equal(t, fs.FileMode(0o700), info.Mode().Perm(), name)
 			if name != "." {
 				all[name+"/"] = ""
 			}
@@ -128,9 +127,17 @@ func TestInside(t *testing.T) {
 	}
 }
 
-func TestOwnersOfLinks(t *testing.T) {
+func TestPrivateKeysStayThere(t *testing.T) {
+	key := "-----BEGIN RSA PRIVATE KEY-----\nSECRET\n-----END RSA PRIVATE KEY-----\n"
+	root := host(t, "etc/postfix/main.cf", "m", "etc/postfix/smtpd.key", "x", "etc/postfix/cert.PEM", "x", "etc/postfix/odd", "-----BEGIN CERTIFICATE-----\n"+key, "etc/cert.pem", "public", "etc/both.pem", key)
+	require.Equal(t, map[string]string{"etc/": "", "etc/postfix/": "", "etc/postfix/main.cf": "m", "etc/cert.pem": "public"}, get(t, here, root, "etc/postfix/*", "etc/cert.pem", "etc/both.pem"))
+}
+
+func TestOwnersOfLinksAndDirectories(t *testing.T) {
 	oracle.Root(t)
 	root := host(t, "home", "-> disk", "disk/", "")
+	require.NoError(t, os.Chown(filepath.Join(root, "disk"), 3, 12))
+	require.NoError(t, os.Chmod(filepath.Join(root, "disk"), 0o1775|fs.ModeSticky))
 	require.NoError(t, os.Lchown(filepath.Join(root, "home"), 4711, 4711))
 	into := filepath.Join(t.TempDir(), "m")
 	_, err := Fetch(context.Background(), here, root, into, "home")
@@ -138,6 +145,14 @@ func TestOwnersOfLinks(t *testing.T) {
 	info, err := os.Lstat(filepath.Join(into, "home"))
 	require.NoError(t, err)
 	require.EqualValues(t, 4711, info.Sys().(*syscall.Stat_t).Uid)
+	info, err = os.Lstat(filepath.Join(into, "disk"))
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeDir|fs.ModeSticky|0o775, info.Mode())
+	require.EqualValues(t, 3, info.Sys().(*syscall.Stat_t).Uid)
+	require.EqualValues(t, 12, info.Sys().(*syscall.Stat_t).Gid)
+	info, err = os.Lstat(into)
+	require.NoError(t, err)
+	require.Equal(t, fs.ModeDir|0o700, info.Mode())
 }
 
 func TestTooLargeIsToldAndLeftOut(t *testing.T) {
@@ -251,13 +266,14 @@ func TestHostileArchives(t *testing.T) {
 
 func TestHostileLists(t *testing.T) {
 	for name, line := range map[string]string{
-		"dots":      `f\0001\0000\000./../escaped\000\000`,
-		"absolute":  `f\0001\0000\000/etc/escaped\000\000`,
-		"not asked": `f\0001\0000\000./etc/escaped\000\000`,
-		"size":      `f\000-1\0000\000./etc/passwd\000\000`,
-		"huge":      `f\00099999999999999999999\0000\000./etc/passwd\000\000`,
-		"cut":       `f\0001\0000\000./etc/passwd`,
-		"owner":     `f\0001\000-7\000./etc/passwd\000\000`,
+		"dots":      `f\0001\0000\0000\000644\000./../escaped\000\000`,
+		"absolute":  `f\0001\0000\0000\000644\000/etc/escaped\000\000`,
+		"not asked": `f\0001\0000\0000\000644\000./etc/escaped\000\000`,
+		"size":      `f\000-1\0000\0000\000644\000./etc/passwd\000\000`,
+		"huge":      `f\00099999999999999999999\0000\0000\000644\000./etc/passwd\000\000`,
+		"cut":       `f\0001\0000\0000\000644\000./etc/passwd`,
+		"mode":      `f\0001\0000\0000\00099999\000./etc/passwd\000\000`,
+		"owner":     `f\0001\000-7\0000\000644\000./etc/passwd\000\000`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := host(t, "etc/passwd", "good")

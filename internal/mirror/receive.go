@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"maps"
 	"os"
 	"slices"
@@ -30,9 +31,7 @@ func (l *listing) build(at *os.Root) (files map[string]bool, large []string, err
 			dirs[name] = true
 			err = at.Mkdir(name, 0o700)
 		case o.kind == 'l':
-			if err = at.Symlink(inside(parent(name), o.target), name); err == nil && os.Geteuid() == 0 {
-				err = at.Lchown(name, o.uid, -1)
-			}
+			err = at.Symlink(inside(parent(name), o.target), name)
 		case o.kind == 'f' && o.size > Most:
 			large = append(large, name)
 		case o.kind == 'f':
@@ -113,11 +112,44 @@ func unpack(h *hostcmd.Host, at *os.Root, stream io.Reader, files map[string]boo
 	}
 }
 
+// write keeps a file, but for one that holds a private key.
 func write(at *os.Root, name string, r io.Reader) error {
+	data, err := io.ReadAll(r)
+	if err != nil || bytes.Contains(data, []byte("PRIVATE KEY-----")) {
+		return err
+	}
 	f, err := at.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = io.Copy(f, r)
+	_, err = f.Write(data)
 	return errors.Join(err, f.Close())
+}
+
+// dress gives directories and links the owners that they have on the host, and directories the modes, where the caller may.
+func (l *listing) dress(at *os.Root) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	for name, o := range l.seen {
+		info, err := at.Lstat(name)
+		if err != nil || info.Mode().IsRegular() {
+			continue // below a link, or not wanted after all
+		}
+		if err := at.Lchown(name, o.uid, o.gid); err != nil {
+			return err
+		}
+		if o.kind == 'd' {
+			mode := fs.FileMode(o.mode & 0o777)
+			for bit, m := range map[uint32]fs.FileMode{0o1000: fs.ModeSticky, 0o2000: fs.ModeSetgid, 0o4000: fs.ModeSetuid} {
+				if o.mode&bit != 0 {
+					mode |= m
+				}
+			}
+			if err := at.Chmod(name, mode); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
