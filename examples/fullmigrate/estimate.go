@@ -25,8 +25,9 @@ func (p *plan) estimate(ctx context.Context, m *migration) error {
 	}
 	opt := p.options(m)
 	opt.State, opt.Delete, opt.Progress = filepath.Join(m.runDir, fileState), true, nil
+	room := newSpace(m.to)
 	began := time.Now()
-	rep, err := tree.Diff(ctx, src, m.to, opt, nil)
+	rep, err := tree.Diff(ctx, src, m.to, opt, room.add)
 	if err != nil {
 		return err
 	}
@@ -35,6 +36,7 @@ func (p *plan) estimate(ctx context.Context, m *migration) error {
 	}
 	p.Mail.Files, p.Mail.Bytes, p.Mail.Deletions = rep.CopiedFiles, rep.CopiedBytes, rep.Deleted
 	p.Mail.SecondsEstimated = time.Since(began).Seconds()*copyPerLook + float64(p.Mail.Bytes)/bytesPerSecond
+	p.judgeSpace(room)
 	return nil
 }
 

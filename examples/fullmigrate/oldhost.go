@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -119,18 +118,18 @@ func systemOf(dir string) string {
 		return ""
 	}
 	defer root.Close()
-	for _, name := range []string{"etc/os-release", "usr/lib/os-release"} {
-		data, _ := root.ReadFile(name)
+	for _, name := range []string{"etc/os-release", "etc/redhat-release", "etc/system-release", "etc/debian_version", "usr/lib/os-release"} {
+		data, err := root.ReadFile(name)
+		if err != nil {
+			continue
+		}
 		for line := range strings.Lines(string(data)) {
 			if v, ok := strings.CutPrefix(strings.TrimSpace(line), "PRETTY_NAME="); ok {
 				return strings.Trim(v, `"'`)
 			}
 		}
-	}
-	for _, name := range []string{"etc/redhat-release", "etc/system-release", "etc/debian_version"} {
-		data, _ := root.ReadFile(name)
-		if first, _, _ := strings.Cut(string(data), "\n"); first != "" {
-			return cmp.Or(map[string]string{"etc/debian_version": "Debian " + first}[name], first)
+		if first, _, _ := strings.Cut(string(data), "\n"); !strings.Contains(first, "=") {
+			return map[string]string{"etc/debian_version": "Debian "}[name] + first
 		}
 	}
 	return ""

@@ -19,10 +19,11 @@ type plan struct {
 	Blockers []finding           `json:"blockers"` // nothing is written while there are any
 	Findings []finding           `json:"findings"`
 	Mail     struct {
-		Files            int64   `json:"files"` // that would be copied
-		Bytes            int64   `json:"bytes"`
-		Deletions        int64   `json:"deletions"` // on the new host, of what vanished from the old one
-		SecondsEstimated float64 `json:"seconds_estimated"`
+		Volumes          []volume `json:"volumes"` // file systems of the new host that it comes to
+		Files            int64    `json:"files"`   // that would be copied
+		Bytes            int64    `json:"bytes"`
+		Deletions        int64    `json:"deletions"` // on the new host, of what vanished from the old one
+		SecondsEstimated float64  `json:"seconds_estimated"`
 	} `json:"mail"`
 	Old     oldHost  `json:"old_host"`
 	Outcome *outcome `json:"outcome,omitempty"` // once it was carried out or verified
@@ -99,6 +100,7 @@ func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
 	for g := range target.Group.Groups() {
 		p.taken[1] = append(p.taken[1], g.GID)
 	}
+	p.Mail.Volumes = []volume{}
 	p.judgeHost(m)
 	p.judgeAccounts()
 	if err := p.findTrees(ctx, m); err != nil {

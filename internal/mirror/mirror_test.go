@@ -330,7 +330,7 @@ func TestACutStreamPublishesNothing(t *testing.T) {
 	require.NoError(t, os.Mkdir(bin, 0o755))
 	tar := oracle.Need(t, "tar") + ` "$@" | head -c 100000; echo half >` + fifo + "; exec cat"
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "tar"), []byte("#!/bin/sh\n"+tar+"\n"), 0o755))
-	s := oracle.SSHD(t, "SetEnv PATH="+bin+":/usr/bin:/bin")
+	s := oracle.SSHD(t, "SetEnv PATH="+bin+":/usr/bin:/bin HOME="+base)
 	h, err := hostcmd.Connect(context.Background(), s.Dest)
 	require.NoError(t, err)
 	defer h.Close()

@@ -27,7 +27,8 @@ type SSH struct {
 	wait sync.WaitGroup
 }
 
-// SSHD starts one. settings are lines of sshd_config that come first. The test's PATH gets an ssh that uses only the
+// SSHD starts one. settings are lines of sshd_config that come first. HOME there is Dir, unless they set it (SetEnv): the
+// shell's startup files of whoever runs the test have no part in it. The test's PATH gets an ssh that uses only the
 // configuration in Dir.
 func SSHD(t testing.TB, settings ...string) *SSH {
 	t.Helper()
@@ -50,7 +51,7 @@ func SSHD(t testing.TB, settings ...string) *SSH {
 	s.Know("host")
 	port := s.Socket.Addr().(*net.TCPAddr).Port
 	s.write("sshd_config", strings.Join(settings, "\n")+"\nHostKey "+s.path("host")+"\nAuthorizedKeysFile "+s.path("user.pub")+
-		"\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n", 0o600)
+		"\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nSetEnv HOME="+s.Dir+"\nPasswordAuthentication no\nKbdInteractiveAuthentication no\nPidFile none\n", 0o600)
 	s.write("ssh_config", fmt.Sprintf("Host old.test\nHostName 127.0.0.1\nPort %d\nHostKeyAlias old.test\nIdentityFile %s\nIdentitiesOnly yes\n"+
 		"IdentityAgent none\nUserKnownHostsFile %s\nGlobalKnownHostsFile none\n", port, s.path("user"), s.path("known_hosts")), 0o600)
 	s.write("bin/ssh", "#!/bin/sh\nexec "+ssh+" -F "+s.path("ssh_config")+" \"$@\"\n", 0o700)

@@ -109,7 +109,7 @@ func (f *finder) crontab(u User, name string) {
 		}
 	}
 	x := Finding{Rule: "CRONTAB", Severity: Degraded, Name: clean(u.Name), At: clean(name), Detail: plural(len(jobs), "job", "jobs") + " of this user, not copied",
-		Advice: "once the old host has stopped, give it to the new one: crontab -u " + hostcmd.Quote(clean(u.To)) + " " + hostcmd.Quote(clean(path.Join(f.old.root.Name(), name)))}
+		Advice: "once the old host has stopped, give it to the new one: " + f.crontabOf(u.To, name)}
 	if len(lacking) > 0 {
 		x.Detail += "; the new host lacks " + some(unique(lacking))
 	}
@@ -132,4 +132,13 @@ func (f *finder) allowed(name string) {
 		f.add(Finding{Rule: "CRON-ALLOW", Severity: Degraded, Name: some(lacking), At: name, Detail: "in this file on the old host, not on the new one: they could not use the program",
 			Advice: block("add to /"+name+":", lacking)})
 	}
+}
+
+// crontabOf is the command that gives a crontab of the old host to a user of the new one.
+func (f *finder) crontabOf(user, name string) string {
+	user = hostcmd.Quote(clean(user))
+	if f.SSH != "" {
+		return "ssh " + hostcmd.Quote(f.SSH, "cat "+hostcmd.Quote(clean("/"+name))) + " | crontab -u " + user + " -"
+	}
+	return "crontab -u " + user + " " + hostcmd.Quote(clean(path.Join(f.old.root.Name(), name)))
 }

@@ -39,6 +39,7 @@ type Finding struct {
 
 // Move is what the caller knows already. All may be left out.
 type Move struct {
+	SSH          string // how the old host is reached, when its root is only a copy of some files
 	Users        []User
 	Certificates []File            // that the old Dovecot's configuration names
 	Present      []File            // that the new one names
