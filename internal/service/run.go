@@ -1,0 +1,168 @@
+package service
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/mailmove/mailmove/internal/hostcmd"
+)
+
+// Mail says where a host keeps its mailboxes.
+type Mail struct {
+	Spools []string // directories whose files are mailboxes, such as /var/mail, without symbolic links
+	Homes  []string // directories that hold homes, such as /home, without symbolic links
+}
+
+// Busy is a process that may still change a mailbox.
+type Busy struct {
+	PID     int    `json:"pid"`
+	Program string `json:"program"`
+	File    string `json:"file"` // that it has open for writing; "" when it is a mail program at work
+}
+
+// String names the process.
+func (b Busy) String() string {
+	s := fmt.Sprintf("%s (pid %d)", b.Program, b.PID)
+	if b.File != "" {
+		s += fmt.Sprintf(" has %q open for writing", b.File)
+	}
+	return s
+}
+
+// BusyError says that daemons or other programs did not leave the mailboxes alone in time.
+type BusyError struct {
+	Busy []Busy
+	Said []string // by commands that did not succeed
+}
+
+// Error names the first few.
+func (e *BusyError) Error() string {
+	var words []string
+	for i, b := range e.Busy {
+		if i == 5 {
+			words = append(words, fmt.Sprintf("and %d more", len(e.Busy)-i))
+			break
+		}
+		words = append(words, b.String())
+	}
+	s := "still at work on the mail: " + strings.Join(words, ", ")
+	if len(e.Said) > 0 {
+		s += "; " + strings.Join(e.Said, "; ")
+	}
+	return s
+}
+
+// patterns are the files of a Mail, as arguments of find(1).
+func (m Mail) patterns() (args []string) {
+	add := func(p string) {
+		if args != nil {
+			args = append(args, "-o")
+		}
+		args = append(args, "-lname", p)
+	}
+	for _, dir := range m.Spools {
+		add(path.Join(escape(dir), "*"))
+	}
+	for _, dir := range m.Homes {
+		for _, below := range []string{"mail", "Mail", "Maildir", ".imap"} {
+			add(path.Join(escape(dir), "*", below, "*"))
+		}
+	}
+	return args
+}
+
+// escape makes a path stand for itself in fnmatch(3).
+func escape(dir string) string {
+	return strings.NewReplacer(`\`, `\\`, `*`, `\*`, `?`, `\?`, `[`, `\[`).Replace(dir)
+}
+
+// Stop runs the commands, all at once, and waits until the services of s are gone and nobody has a mailbox open for
+// writing. It does not wait for a command that has done its work. Where that lasts longer than limit the error is *BusyError.
+// Without commands it only waits.
+func Stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) error {
+	var about []string
+	await := "0"
+	for _, v := range s.Services {
+		about = append(about, v.Name)
+		if v.Running && v.PID == 0 && slices.ContainsFunc(commands, func(c Command) bool { return slices.Contains(c.Services, v.Name) }) {
+			await = "1"
+		}
+	}
+	args := []string{strings.Join(about, " "), strconv.Itoa(max(int(limit.Seconds()), 1)), await, strconv.Itoa(len(commands))}
+	for _, c := range commands {
+		args = append(args, c.Line)
+	}
+	out, err := h.Shell(ctx, nil, stopScript, append(args, mail.patterns()...)...)
+	if err != nil {
+		return err
+	}
+	return busyError(string(out), commands)
+}
+
+func busyError(text string, commands []Command) error {
+	e := &BusyError{}
+	for line := range strings.Lines(text) {
+		w := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4)
+		if len(w) < 3 {
+			continue
+		}
+		pid, _ := strconv.Atoi(w[1])
+		switch w[0] {
+		case "main", "agent":
+			e.Busy = append(e.Busy, Busy{PID: pid, Program: w[2]})
+		case "writer":
+			e.Busy = append(e.Busy, Busy{PID: pid, Program: w[2], File: strings.Join(w[3:], "")})
+		case "failed":
+			e.Said = append(e.Said, failed(w, commands))
+		}
+	}
+	if len(e.Busy) == 0 {
+		return nil
+	}
+	return e
+}
+
+// failed tells of a command that did not succeed: "failed NUMBER STATUS TEXT".
+func failed(w []string, commands []Command) string {
+	n, _ := strconv.Atoi(w[1])
+	line := "a command"
+	if n >= 1 && n <= len(commands) {
+		line = commands[n-1].Line
+	}
+	s := line + ": status " + w[2]
+	if w[2] == "-" {
+		s = line + ": not done yet"
+	}
+	if len(w) > 3 && w[3] != "" {
+		s += ": " + w[3]
+	}
+	return s
+}
+
+// Start runs the commands, all at once, and returns when all have ended. The error names those that did not succeed.
+func Start(ctx context.Context, h *hostcmd.Host, commands []Command) error {
+	if len(commands) == 0 {
+		return nil
+	}
+	var args []string
+	for _, c := range commands {
+		args = append(args, c.Line)
+	}
+	out, err := h.Shell(ctx, nil, startScript, args...)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for line := range strings.Lines(string(out)) {
+		if w := strings.SplitN(strings.TrimSuffix(line, "\n"), " ", 4); w[0] == "failed" && len(w) > 2 {
+			errs = append(errs, errors.New(failed(w, commands)))
+		}
+	}
+	return errors.Join(errs...)
+}

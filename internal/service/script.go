@@ -1,0 +1,198 @@
+package service
+
+// prelude defines what all scripts share. It needs a POSIX shell alone; loops over /proc start no program, for there may
+// be thousands of processes.
+const prelude = `
+PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin; LC_ALL=C; export PATH LC_ALL; unset CDPATH IFS
+has() { command -v "$1" >/dev/null 2>&1; }
+# comm PID: sets c to the name of a process that lives and is of this host, not of a container on it
+comm() {
+	c=; s=
+	{ read -r s <"/proc/$1/stat"; } 2>/dev/null || return 1
+	case ${s##*)} in ' Z'*|' X'*) return 1;; esac
+	c=${s#*(}; c=${c%)*}
+	[ "/proc/$1/root/" -ef / ]
+}
+# pidfiles NAME: sets f
+pidfiles() {
+	case $1 in
+	dovecot) f='/run/dovecot/master.pid /var/run/dovecot/master.pid';;
+	postfix) f='/var/spool/postfix/pid/master.pid';;
+	sendmail) f='/run/sendmail.pid /var/run/sendmail.pid /run/sendmail/mta/sendmail.pid /var/run/sendmail/mta/sendmail.pid';;
+	sm-client) f='/run/sm-client.pid /var/run/sm-client.pid /run/sendmail/msp/sendmail.pid /var/run/sendmail/msp/sendmail.pid';;
+	exim) f='/run/exim4/exim.pid /var/run/exim4/exim.pid /run/exim.pid /var/run/exim.pid /var/spool/exim/exim-daemon.pid';;
+	fetchmail) f='/run/fetchmail.pid /var/run/fetchmail.pid /run/fetchmail/fetchmail.pid /var/run/fetchmail/fetchmail.pid';;
+	esac
+}
+# belongs NAME: is c a process of that service
+belongs() {
+	case $1:$c in dovecot:dovecot|postfix:master|sendmail:sendmail*|sm-client:sendmail*|exim:exim*|fetchmail:fetchmail*) ;; *) return 1;; esac
+}
+# main NAME: sets p to the main process, by its pid file, else by its name where that is plain enough
+main() {
+	pidfiles "$1"
+	for x in $f; do
+		p=
+		{ read -r p rest <"$x"; } 2>/dev/null || [ -n "$p" ] || continue
+		case $p in ''|*[!0-9]*) continue;; esac
+		comm "$p" && belongs "$1" && return 0
+	done
+	p=
+	case $1 in dovecot|postfix) ;; *) return 1;; esac
+	for x in /proc/[0-9]*/stat; do
+		p=${x#/proc/}; p=${p%/stat}
+		comm "$p" && belongs "$1" || continue
+		[ "$1" = dovecot ] && return 0
+		case $(readlink "/proc/$p/exe" 2>/dev/null) in */postfix/*) return 0;; esac
+	done
+	p=
+	return 1
+}
+clean() { tr '\n\t' '??'; }
+`
+
+// findScript prints what there is, a line a fact.
+const findScript = `# look at the mail services
+` + prelude + `
+ports='0019|006E|008F|01D1|024B|03E1|03E3'
+units='dovecot postfix sendmail sm-client exim exim4 fetchmail'
+init=programs
+if [ -d /run/systemd/system ] && has systemctl; then init=systemd
+elif has service; then init=service
+elif [ -d /etc/init.d ]; then init=init.d
+fi
+echo "init $init"
+has chkconfig && echo chkconfig
+if [ $init = systemd ]; then
+	all=; for u in $units; do all="$all $u.service"; done
+	t=$(systemctl show -p TriggeredBy $all 2>/dev/null | sed -n 's/^TriggeredBy=//p')
+	systemctl show -p Id -p LoadState -p ActiveState -p UnitFileState -p TriggeredBy $all $t 2>/dev/null | sed 's/^/unit /'
+else
+	for u in $units; do
+		boot=
+		for x in /etc/rc[2345].d/S[0-9][0-9]"$u"; do [ -e "$x" ] && boot=1; done
+		run=
+		if [ -x "/etc/init.d/$u" ] || [ -x "/etc/rc.d/init.d/$u" ]; then
+			case $u in dovecot|postfix) ;; *) # whose processes are not told by their names
+				if [ $init = service ]; then service "$u" status; else "/etc/init.d/$u" status; fi >/dev/null 2>&1 </dev/null && run=runs;;
+			esac
+			echo "script $u ${boot:-0} $run"
+		elif [ $init = service ] && has "$u"; then
+			service "$u" status >/dev/null 2>&1 </dev/null
+			case $? in 0) echo "script $u ${boot:-0} runs";; 3) echo "script $u ${boot:-0}";; esac # LSB: 3 is not running
+		fi
+	done
+fi
+for n in dovecot postfix sendmail sm-client exim fetchmail; do
+	main $n || continue
+	line=
+	pidfiles $n
+	case $n in
+	dovecot|postfix) ;;
+	sendmail|sm-client) # writes its command line into its pid file, and over its arguments
+		for x in $f; do { read -r q && [ "$q" = "$p" ] && read -r line; } <"$x" && break; done 2>/dev/null;;
+	*) line=$(tr '\0' '\n' <"/proc/$p/cmdline" | sed "s/'/'\\\\''/g; s/.*/'&'/" | tr '\n' ' ');;
+	esac
+	case $n in dovecot) line=$(readlink "/proc/$p/exe"); line=${line% (deleted)};; postfix) line='postfix start';; esac
+	printf 'process %s %s %s\n' $n "$p" "$line"
+done
+# who serves mail ports to others: the sockets of /proc/net/tcp, and whose they are
+set --
+for x in /proc/net/tcp /proc/net/tcp6; do
+	[ -r $x ] || continue
+	while read -r n l r st q1 q2 q3 uid q4 ino rest; do
+		[ "$st" = 0A ] || continue
+		case $l in 0100007F:*|00000000000000000000000001000000:*) continue;; esac
+		case "|$ports|" in *"|${l##*:}|"*) echo "listen ${l##*:} $ino"; set -- "$@" -o -lname "socket:\[$ino\]";; esac
+	done <$x
+done
+if [ $# -gt 0 ]; then
+	shift
+	find /proc/[0-9]*/fd "$@" 2>/dev/null | while read -r x; do
+		q=${x#/proc/}; q=${q%%/*}
+		comm "$q" || continue
+		i=$(readlink "$x") || continue
+		i=${i#*\[}; printf 'owner %s %s %s\n' "${i%]}" "$q" "$(printf %s "$c" | clean)"
+	done
+fi
+grep -lE '(fetchmail|getmail|mpop|fdm)' /var/spool/cron/* /var/spool/cron/crontabs/* /etc/crontab /etc/cron.d/* 2>/dev/null | sed 's/^/cron /'
+exit 0
+`
+
+// quietScript defines busy, which prints who may still write to a mailbox: main processes of the services in names, mail
+// programs, and whoever has one of the files open for writing that the arguments of find name.
+const quietScript = prelude + `
+busy() {
+	for n in $names; do
+		main $n && printf 'main %s %s\n' "$p" "$n"
+	done
+	for x in /proc/[0-9]*/stat; do
+		q=${x#/proc/}; q=${q%/stat}
+		comm "$q" || continue
+		case $c in
+		imap|pop3|lmtp|deliver|dovecot-lda|local|virtual|pipe|procmail|maildrop|mail.local)
+			case $(readlink "/proc/$q/exe" 2>/dev/null) in
+			*/dovecot/*|*/postfix/*|*/procmail*|*/maildrop*|*/mail.local*) printf 'agent %s %s\n' "$q" "$c";;
+			esac;;
+		esac
+	done
+	[ $# -eq 0 ] || find /proc/[0-9]*/fd \( "$@" \) 2>/dev/null | while read -r x; do
+		q=${x#/proc/}; n=${q##*/}; q=${q%%/*}; w=
+		while read -r k v; do [ "$k" = flags: ] && w=$v; done <"/proc/$q/fdinfo/$n"
+		case $w in *[1256]) comm "$q" && printf 'writer %s %s %s\n' "$q" "$(printf %s "$c" | clean | tr ' ' '?')" "$(readlink "$x" | clean)";; esac
+	done 2>/dev/null
+}
+pause() { sleep 0.02 2>/dev/null || sleep 1; }
+# quiet SECONDS FIND-ARGS: waits until nobody is busy; else says who is
+quiet() {
+	end=$(($(date +%s) + $1)); shift
+	while :; do
+		who=$(busy "$@")
+		[ -z "$who" ] && return 0
+		[ "$(date +%s)" -ge $end ] && { printf '%s\n' "$who"; return 0; }
+		pause
+	done
+}
+`
+
+// runScript defines launch, which runs a command line in the background, whatever becomes of the connection.
+const runScript = `
+d=$(mktemp -d "${TMPDIR:-/tmp}/mailmove.XXXXXX") || exit 9
+trap 'rm -rf "$d"' EXIT
+i=0
+launch() {
+	i=$((i + 1))
+	( trap '' HUP; sh -c "$1" >"$d/$i.out" 2>&1; echo $? >"$d/$i.rc" ) </dev/null >/dev/null 2>&1 &
+}
+# said: what went wrong with which command
+said() {
+	n=0
+	while [ $n -lt $i ]; do
+		n=$((n + 1)); rc=
+		{ read -r rc <"$d/$n.rc"; } 2>/dev/null || rc=
+		[ "$rc" = 0 ] || printf 'failed %s %s %s\n' $n "${rc:--}" "$(tail -n 1 "$d/$n.out" 2>/dev/null | clean)"
+	done
+}
+`
+
+// stopScript: NAMES SECONDS WAIT COUNT LINE... FIND-ARGS. All commands at once; it ends as soon as everything is quiet, though
+// a command may go on sleeping for a second as that of Postfix does. WAIT: there is a service of which no process is known,
+// so that only its command tells.
+const stopScript = `# stop the mail services
+` + quietScript + runScript + `
+names=$1 limit=$2 await=$3 count=$4; shift 4
+while [ $count -gt 0 ]; do launch "$1"; shift; count=$((count - 1)); done
+[ $await = 0 ] || wait
+left=$(quiet "$limit" "$@")
+[ -z "$left" ] || { printf '%s\n' "$left"; said; }
+exit 0
+`
+
+// startScript: LINE... All commands at once; it ends when they have.
+const startScript = `# start the mail services
+` + prelude + runScript + `
+for x; do launch "$x"; done
+wait
+said
+exit 0
+`
