@@ -49,6 +49,10 @@ func (m *migration) resume(ctx context.Context) error {
 		return err
 	}
 	defer dir.Close()
+	return m.resumeIn(ctx, dir)
+}
+
+func (m *migration) resumeIn(ctx context.Context, dir *run.Dir) error {
 	var o options
 	if err := dir.Load(fileOptions, &o); err != nil {
 		return err
@@ -60,7 +64,7 @@ func (m *migration) resume(ctx context.Context) error {
 		}
 	}
 	m.c.Warn("finishing the accounts that an earlier run had begun")
-	_, err = m.accounts(ctx, dir, o)
+	_, err := m.accounts(ctx, dir, o)
 	if errors.Is(err, passwd.ErrDrift) {
 		m.c.Warn("%v; planning anew", err)
 		err = dir.Step(stepAccounts, func() error { return nil })

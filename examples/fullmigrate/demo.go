@@ -40,7 +40,7 @@ func (m *migration) demo(ctx context.Context) error {
 	if !m.c.JSON {
 		fmt.Fprintln(m.c.Stdout, "\nThe move:")
 	}
-	if err := d.carryOut(ctx, p, ids{}); err != nil {
+	if err := d.carryOut(ctx, p); err != nil {
 		return err
 	}
 	receipt, err := p.address.Apply(ctx, d.to)

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"io/fs"
+	"slices"
 
 	"github.com/mailmove/mailmove/dovecotconf"
 	"github.com/mailmove/mailmove/netcfg"
@@ -110,9 +111,15 @@ func (p *plan) takeAddress(m *migration) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	p.address = netcfg.TakeOver(old, new, &netcfg.Options{Iface: m.iface})
-	for _, f := range p.address.Findings {
-		p.note(finding{Part: "address", Rule: f.Rule, Severity: string(f.Severity), Name: m.iface, Detail: f.Detail, Advice: f.Advice})
-	}
+	p.judgeAddress(m.iface, netcfg.TakeOver(old, new, &netcfg.Options{Iface: m.iface, OldIface: m.oldIface}))
 	return nil
+}
+
+// judgeAddress makes a plan of the take-over part of this one.
+func (p *plan) judgeAddress(iface string, address *netcfg.Plan) {
+	p.address = address
+	p.Findings = slices.DeleteFunc(p.Findings, func(f finding) bool { return f.Part == "address" })
+	for _, f := range address.Findings {
+		p.note(finding{Part: "address", Rule: f.Rule, Severity: string(f.Severity), Name: iface, Detail: f.Detail, Advice: f.Advice})
+	}
 }

@@ -21,7 +21,11 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"fullmigrate": main})
+	testscript.Main(m, map[string]func(){
+		"fullmigrate": hooked,
+		"dovecot":     func() { daemon(map[int]string{143: "* OK ready", 110: "+OK ready"}) },
+		"master":      func() { daemon(map[int]string{25: "220 ready"}) },
+	})
 }
 
 // hosts builds the demo's two hosts in a directory of the test.

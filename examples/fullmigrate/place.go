@@ -22,6 +22,14 @@ func (m *migration) place() error {
 	if os.SameFile(from, to) {
 		return m.c.Misused("-from and -to are the same directory")
 	}
+	if m.new = hostOf(m.to); !m.remote() {
+		m.old = hostOf(m.from)
+	}
+	return m.findRun()
+}
+
+// findRun finds the run directory.
+func (m *migration) findRun() error {
 	if m.runDir != "" {
 		return nil
 	}

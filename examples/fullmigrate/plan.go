@@ -39,7 +39,8 @@ type plan struct {
 
 // userTree is a home or an inbox and whose it is.
 type userTree struct {
-	user int // index into plan.Users
+	user  int // index into plan.Users
+	inbox bool
 	tree.Pair
 }
 
@@ -83,8 +84,23 @@ func (m *migration) merge(from, to string, known ids) (*passwd.Plan, *shadow.Pla
 	return accounts, shadow.Merge(oldHashes, newHashes, opt), nil
 }
 
-// plan reads both hosts and decides everything. It writes nothing.
+// plan reads both hosts, decides everything, and tells what is worth knowing. It writes nothing.
 func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
+	p, err := m.decide(ctx, known)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.compareDovecots(m); err != nil {
+		return nil, err
+	}
+	if err := p.lookAround(ctx, m); err != nil {
+		return nil, err
+	}
+	return p, p.takeAddress(m)
+}
+
+// decide is the part of a plan that the copy goes by: accounts, and what is copied where.
+func (m *migration) decide(ctx context.Context, known ids) (*plan, error) {
 	accounts, passwords, err := m.merge(m.from, m.to, known)
 	if err != nil {
 		return nil, err
@@ -103,16 +119,7 @@ func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
 	p.Mail.Volumes = []volume{}
 	p.judgeHost(m)
 	p.judgeAccounts()
-	if err := p.findTrees(ctx, m); err != nil {
-		return nil, err
-	}
-	if err := p.compareDovecots(m); err != nil {
-		return nil, err
-	}
-	if err := p.lookAround(ctx, m); err != nil {
-		return nil, err
-	}
-	return p, p.takeAddress(m)
+	return p, p.findTrees(ctx, m)
 }
 
 // options say what is copied, and whose it becomes.

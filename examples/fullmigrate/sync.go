@@ -32,14 +32,13 @@ func (m *migration) known() (known ids, err error) {
 // migrate carries the plan out: accounts, then homes and mail, then a look at the result. What an earlier run left
 // unfinished is finished first, by its own plan.
 func (m *migration) migrate(ctx context.Context) error {
+	if err := m.stillOld(); err != nil {
+		return err
+	}
 	if err := m.resume(ctx); err != nil {
 		return err
 	}
-	known, err := m.known()
-	if err != nil {
-		return err
-	}
-	p, err := m.plan(ctx, known)
+	p, err := m.replan(ctx)
 	if err != nil {
 		return err
 	}
@@ -49,15 +48,72 @@ func (m *migration) migrate(ctx context.Context) error {
 	if err := m.say(p); err != nil {
 		return err
 	}
-	return m.carryOut(ctx, p, known)
+	return m.carryOut(ctx, p)
 }
 
-func (m *migration) carryOut(ctx context.Context, p *plan, known ids) error {
+// stillOld refuses to copy over what the new host serves.
+func (m *migration) stillOld() error {
+	dir, err := run.View(m.runDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	if dir.Unfinished(stepRollback) {
+		return &cli.Hinted{Err: errors.New("the way back was begun and has not ended"), Hint: "finish it with fullmigrate rollback"}
+	}
+	if dir.Done(stepCutover) || dir.Unfinished(stepCutover) {
+		return &cli.Hinted{Err: errors.New("the cutover was begun: a sync would copy over what the new host serves"), Hint: "finish it with fullmigrate cutover, or go back with fullmigrate rollback"}
+	}
+	return nil
+}
+
+// replan reads both hosts as they are now.
+func (m *migration) replan(ctx context.Context) (*plan, error) {
+	known, err := m.known()
+	if err != nil {
+		return nil, err
+	}
+	return m.plan(ctx, known)
+}
+
+// redecide reads again what the copy goes by, and nothing else: it is called while nobody serves.
+func (m *migration) redecide(ctx context.Context) (*plan, error) {
+	if m.remote() {
+		if err := m.fetch(ctx); err != nil {
+			return nil, err
+		}
+	}
+	known, err := m.known()
+	if err != nil {
+		return nil, err
+	}
+	return m.decide(ctx, known)
+}
+
+func (m *migration) carryOut(ctx context.Context, p *plan) error {
 	dir, err := run.Open(m.runDir)
 	if err != nil {
 		return err
 	}
 	defer dir.Close()
+	if err := m.copyAll(ctx, dir, p); err != nil {
+		return err
+	}
+	if err := p.verify(ctx, m, tree.ByStat); err != nil {
+		return err
+	}
+	return m.conclude(p)
+}
+
+// copyAll is one pass: accounts that the new host lacks, then homes and mail.
+func (m *migration) copyAll(ctx context.Context, dir *run.Dir, p *plan) error {
+	known, err := m.known()
+	if err != nil {
+		return err
+	}
 	p.Outcome = &outcome{AccountsChanged: slices.Concat([]string{}, p.accounts.Changed, p.passwords.Changed)}
 	if len(p.Outcome.AccountsChanged) > 0 {
 		if err := m.keepBefore(ctx, dir, known); err != nil {
@@ -82,10 +138,11 @@ func (m *migration) carryOut(ctx context.Context, p *plan, known ids) error {
 	if p.Outcome.Copy, err = tree.Sync(ctx, src, m.to, opt); err != nil {
 		return err
 	}
-	p.Mail.Files, p.Mail.Bytes = p.Outcome.Copy.CopiedFiles, p.Outcome.Copy.CopiedBytes
-	p.Mail.Deletions, p.Mail.SecondsEstimated = p.Outcome.Copy.Deleted, p.Outcome.Copy.Seconds
-	if err := p.verify(ctx, m, tree.ByStat); err != nil {
-		return err
+	r := p.Outcome.Copy
+	p.Mail.Files, p.Mail.Bytes, p.Mail.Deletions, p.Mail.SecondsEstimated = r.CopiedFiles, r.CopiedBytes, r.Deleted, r.Seconds
+	// A pass that found nothing to do writes nothing.
+	if !dir.Done(stepCopied) || r.CopiedFiles+r.Metadata+r.Renamed+r.Linked+r.Deleted > 0 {
+		return dir.Step(stepCopied, func() error { return nil })
 	}
-	return m.conclude(p)
+	return nil
 }

@@ -33,14 +33,14 @@ func (p *plan) findTrees(ctx context.Context, m *migration) error {
 				p.block(finding{Part: "mail", Rule: "HOME", Name: u.Name, Detail: err.Error(), Advice: "put the home in order, or leave the user out with -exclude"})
 				continue
 			}
-			p.trees = append(p.trees, userTree{i, tree.Pair{From: home, To: toHome}})
+			p.trees = append(p.trees, userTree{i, false, tree.Pair{From: home, To: toHome}})
 		}
 		inbox := tree.Pair{From: path.Join(from, u.Name), To: path.Join(to, u.To)}
 		if err := freeFor(m.to, inbox.To, u.ToUID); err != nil {
 			p.block(finding{Part: "mail", Rule: "INBOX", Name: u.Name, Detail: err.Error(), Advice: "find out whose it is, and move it away"})
 			continue
 		}
-		p.trees = append(p.trees, userTree{i, inbox})
+		p.trees = append(p.trees, userTree{i, true, inbox})
 	}
 	return p.judgeSpool(ctx, m, from)
 }

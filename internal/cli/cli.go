@@ -5,6 +5,7 @@
 package cli
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -32,6 +33,7 @@ type Call struct {
 	Name   string
 	Flags  *flag.FlagSet // -json is defined already
 	JSON   bool          // -json was given
+	Stdin  io.Reader     // where Confirm reads; nil: nobody is there
 	Stdout io.Writer
 	Stderr io.Writer
 	usage  string
@@ -44,6 +46,9 @@ func Main(name, usage string, run func(ctx context.Context, c *Call) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	c := New(name, usage, os.Args[1:], os.Stdout, os.Stderr)
+	if info, err := os.Stdin.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
+		c.Stdin = os.Stdin
+	}
 	os.Exit(c.exit(ctx, run(ctx, c)))
 }
 
@@ -140,6 +145,23 @@ func printable(text string) string {
 // Warn prints one line of warning to stderr.
 func (c *Call) Warn(format string, a ...any) {
 	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
+}
+
+// Confirm asks a person, who must type yes; given tells that the command line answered already. The error says that nobody
+// did.
+func (c *Call) Confirm(question string, given bool) error {
+	if given {
+		return nil
+	}
+	answer := ""
+	if c.Stdin != nil {
+		fmt.Fprintf(c.Stderr, "%s\nType yes to go on: ", question)
+		answer, _ = bufio.NewReader(c.Stdin).ReadString('\n') // the end of input is no yes
+	}
+	if strings.TrimSpace(answer) != "yes" {
+		return &Hinted{Err: errors.New("nobody said yes; nothing was done"), Hint: "type yes on a terminal, or give -yes"}
+	}
+	return nil
 }
 
 // Progress gives a function that shows on a terminal how a long work goes on, at most once a second; nil: stderr is no

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/run"
+	"github.com/mailmove/mailmove/internal/service"
+	"github.com/mailmove/mailmove/mbox/tree"
+)
+
+// patience is how long daemons and delivery programs may take to end.
+const patience = 30 * time.Second
+
+// cutover is the move of the service from the old host to the new one, and the way back.
+type cutover struct {
+	m    *migration
+	dir  *run.Dir
+	p    *plan
+	rec  record
+	now  [2]*service.State // what runs at this moment
+	out  *verdict
+	live []tree.Problem // of the pass while the old host served
+}
+
+// cutOver stops the old host's daemons, copies what changed last, and lets the new host serve. A run that was cut off is
+// gone on with by what it had found out and by what its journal says.
+func (m *migration) cutOver(ctx context.Context) error {
+	c, err := m.openCutover()
+	if err != nil {
+		return err
+	}
+	defer c.dir.Close()
+	switch {
+	case c.dir.Unfinished(stepRollback):
+		return &cli.Hinted{Err: errors.New("the way back was begun and has not ended"), Hint: "finish it with fullmigrate rollback"}
+	case c.dir.Done(stepCutover):
+		return c.conclude("the new host serves already")
+	}
+	if c.dir.Unfinished(stepAccounts) {
+		if err := m.resumeIn(ctx, c.dir); err != nil {
+			return err
+		}
+	}
+	resumed := c.dir.Unfinished(stepCutover)
+	if err := c.prepare(ctx, resumed); err != nil {
+		return err
+	}
+	if m.manual {
+		return m.c.Print(strings.Join(c.manual(), "\n"))
+	}
+	if resumed {
+		m.c.Warn("going on with the cutover that began at %s", c.rec.Began.Format(time.RFC3339))
+	} else if err := m.c.Confirm("Stop the mail service of the old host now and move it here?", m.yes); err != nil {
+		return err
+	}
+	c.dir.Watch(watchJournal)
+	if err := c.dir.Step(stepCutover, func() error { return c.steps(ctx) }); err != nil {
+		return c.stuck(err)
+	}
+	return c.conclude("the new host serves")
+}
+
+// steps are the work, in order. Until the new host was let serve all can be done again; after that nothing more is copied.
+func (c *cutover) steps(ctx context.Context) error {
+	if err := c.dir.Save(ctx, fileRecord, &c.rec); err != nil {
+		return err
+	}
+	switched := c.dir.Unfinished(stepSwitch) || c.dir.Done(stepSwitch)
+	if !switched {
+		if err := c.copyWhileServing(ctx); err != nil {
+			return err
+		}
+	}
+	return c.m.do(ctx, c.dir, []step{
+		{stepStopNew, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), !switched, func(ctx context.Context) error { return c.stop(ctx, 1) }},
+		{stepStopOld, "stop those of the old host, and wait until nobody writes to a mailbox", c.m.lines(0, c.stops(0)), !switched, func(ctx context.Context) error { return c.stop(ctx, 0) }},
+		{stepFinal, "copy what changed last, and compare", nil, !switched, c.finalPass},
+		{stepSwitch, "move the address, and start the mail daemons of the new host", append(c.moveLines(), c.m.lines(1, c.starts())...), true, c.letServe},
+		{stepFiles, "write the address into the new host's files", c.fileLines(), c.rec.Move != nil, c.writeFiles},
+		{stepFlush, "ask the backup MX for the mail that it holds", c.flushLines(), len(c.rec.Backups) > 0 || c.rec.Move != nil, c.flush},
+	})
+}
+
+// copyWhileServing leaves little for the last pass. It is left out when the old host was stopped already.
+func (c *cutover) copyWhileServing(ctx context.Context) (err error) {
+	if c.dir.Unfinished(stepStopOld) || c.dir.Done(stepStopOld) {
+		return nil
+	}
+	c.m.say1("copy while the old host still serves")
+	began := time.Now()
+	if err = c.m.copyAll(ctx, c.dir, c.p); err != nil {
+		return err
+	}
+	c.live = c.p.Outcome.Copy.Problems
+	c.m.say1("  %s in %s", strings.SplitN(c.p.Outcome.Copy.String(), "\n", 2)[0], since(began))
+	return c.p.lost(c.m, c.live)
+}
+
+// finalPass copies accounts and mail while nobody writes, and looks whether both sides are alike then.
+func (c *cutover) finalPass(ctx context.Context) (err error) {
+	if c.p, err = c.m.redecide(ctx); err != nil {
+		return err
+	}
+	if len(c.p.Blockers) > 0 {
+		return errors.Join(errors.New(c.p.Blockers[0].String()), cli.ErrFinding)
+	}
+	began := time.Now()
+	if err = c.m.copyAll(ctx, c.dir, c.p); err != nil {
+		return err
+	}
+	c.m.say1("  %s in %s", strings.SplitN(c.p.Outcome.Copy.String(), "\n", 2)[0], since(began))
+	if err := c.p.lost(c.m, c.p.Outcome.Copy.Problems); err != nil {
+		return err
+	}
+	src, err := c.m.source()
+	if err != nil {
+		return err
+	}
+	began = time.Now()
+	if c.p.Outcome.Verified, err = tree.Verify(ctx, src, c.m.to, c.p.options(c.m), tree.ByStat); err != nil {
+		return err
+	}
+	c.m.say1("  compared %d objects in %s", c.p.Outcome.Verified.Verified, since(began))
+	return c.p.lost(c.m, c.p.Outcome.Verified.Problems)
+}
+
+// lost refuses to go on while mail could not be copied; problems with other files are told.
+func (p *plan) lost(m *migration, problems []tree.Problem) error {
+	var mail []string
+	for _, pr := range problems {
+		text := fmt.Sprintf("%q: %s: %s", pr.Path, pr.Op, pr.Error)
+		if p.isMail(pr.Path) {
+			mail = append(mail, text)
+		} else {
+			m.c.Warn("%s", text)
+		}
+	}
+	if len(mail) == 0 {
+		return nil
+	}
+	for _, text := range mail {
+		m.c.Warn("%s", text)
+	}
+	return fmt.Errorf("mail that is not on the new host as on the old one: %d problems, the first: %s", len(mail), mail[0])
+}
+
+// isMail tells of a path on the new host whether mail programs would miss it.
+func (p *plan) isMail(name string) bool {
+	for _, t := range p.trees {
+		if t.inbox && t.To == name {
+			return true
+		}
+	}
+	return slices.ContainsFunc(strings.Split(filepath.ToSlash(name), "/"), func(part string) bool {
+		return part == "mail" || part == "Mail" || part == "Maildir" || part == ".imap" || part == "cur" || part == "new"
+	})
+}

@@ -1,0 +1,209 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mailmove/mailmove/internal/hostcmd"
+	"github.com/mailmove/mailmove/internal/oracle"
+	"github.com/mailmove/mailmove/internal/run"
+)
+
+// daemon is a mail daemon that greets and no more: what a cutover sees of one.
+func daemon(greetings map[int]string) {
+	for port, text := range greetings {
+		l, err := net.Listen("tcp", fmt.Sprintf(":%d", port))
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		go func() {
+			for {
+				c, err := l.Accept()
+				if err != nil {
+					return
+				}
+				_, _ = io.WriteString(c, text+"\r\n")
+				c.Close()
+			}
+		}()
+	}
+	select {}
+}
+
+// hooked is the program with the two hosts of a test in the place of real ones, and killed at a line of its journal.
+func hooked() {
+	if os.Getenv("TEST_HOSTS") != "" {
+		hostOf = func(root string) *hostcmd.Host {
+			if filepath.Base(root) == "old" {
+				return &hostcmd.Host{SSH: "old"}
+			}
+			return &hostcmd.Host{SSH: "new"}
+		}
+	}
+	if at := os.Getenv("TEST_KILL"); at != "" {
+		watchJournal = func(e run.Entry) {
+			if e.Step+" "+string(e.State) == at {
+				_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+			}
+		}
+	}
+	main()
+}
+
+// service is an init system: service NAME start|stop|status.
+const serviceScript = `#!/bin/sh
+here=$(dirname "$0")
+echo "$*" >>"$here/log"
+case $1 in dovecot) prog=$here/../libexec/dovecot;; postfix) prog=$here/../libexec/postfix/master;; *) exit 5;; esac
+pid=$(cat "/run/test.$1" 2>/dev/null)
+alive() { [ -n "$pid" ] && kill -0 "$pid" 2>/dev/null; }
+case $2 in
+start) alive || { "$prog" </dev/null >/dev/null 2>&1 & echo $! >"/run/test.$1"; };;
+stop) ! alive || { kill "$pid"; while alive; do sleep 0.02; done; };;
+status) alive || exit 3;;
+esac
+`
+
+// pairOfHosts are two hosts side by side: the demo's files, and daemons that greet.
+type pairOfHosts struct {
+	t        *testing.T
+	from, to string
+	env      []string // of the program
+	at       [2]*oracle.Cell
+	bin      [2]string
+}
+
+func twoHosts(t *testing.T) *pairOfHosts {
+	p := &pairOfHosts{t: t}
+	p.from, p.to = hosts(t)
+	self, err := os.Executable()
+	require.NoError(t, err)
+	for i := range sides {
+		dir := t.TempDir()
+		p.bin[i] = filepath.Join(dir, "bin")
+		require.NoError(t, os.MkdirAll(p.bin[i], 0o755))
+		require.NoError(t, os.MkdirAll(filepath.Join(dir, "libexec/postfix"), 0o755))
+		for _, name := range []string{"dovecot", "postfix/master"} {
+			require.NoError(t, os.Link(self, filepath.Join(dir, "libexec", name)))
+		}
+		for name, text := range map[string]string{"service": serviceScript, "dovecot": "#!/bin/sh\n", "postfix": "#!/bin/sh\n", "systemctl": "#!/bin/sh\nexit 1\n"} {
+			require.NoError(t, os.WriteFile(filepath.Join(p.bin[i], name), []byte(text), 0o755))
+		}
+	}
+	p.at = [2]*oracle.Cell(oracle.Cells(t, []string{"192.0.2.10/24", "192.0.2.11/24"}, []string{"192.0.2.20/24"}))
+	// An ssh that leads to both, for each sees its own processes alone.
+	back := t.TempDir()
+	ssh := "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nexport SSH_CONNECTION='192.0.2.20 1 192.0.2.11 22'\ncase $1 in\n"
+	for i, name := range sides {
+		ssh += fmt.Sprintf("%s) shift; PATH=%s:$PATH exec %s sh -c \"$1\";;\n", name, p.bin[i], strings.Join(p.at[i].Enter, " "))
+	}
+	require.NoError(t, os.WriteFile(filepath.Join(back, "ssh"), []byte(ssh+"esac\n"), 0o755))
+	require.NoError(t, os.Link(self, filepath.Join(back, "fullmigrate")))
+	p.env = append(os.Environ(), "TEST_HOSTS=1", "PATH="+back+":"+os.Getenv("PATH"))
+	p.onOld("service dovecot start; service postfix start")
+	p.onNew("service dovecot start; service postfix start")
+	return p
+}
+
+// on runs a script on a host.
+func (p *pairOfHosts) on(side int, script string) string {
+	p.t.Helper()
+	c := exec.Command(p.at[side].Enter[0], append(p.at[side].Enter[1:], "sh", "-c", script)...)
+	c.Env = append(os.Environ(), "PATH="+p.bin[side]+":"+os.Getenv("PATH"))
+	out, err := c.CombinedOutput()
+	require.NoError(p.t, err, "%q: %s", script, out)
+	return string(out)
+}
+
+func (p *pairOfHosts) onOld(script string) string { p.t.Helper(); return p.on(0, script) }
+func (p *pairOfHosts) onNew(script string) string { p.t.Helper(); return p.on(1, script) }
+
+// run is the program; its exit code and all that it said.
+func (p *pairOfHosts) run(kill string, args ...string) (int, string) {
+	// In the new host's network.
+	c := exec.Command("/usr/bin/env", slices.Concat([]string{"nsenter", "--net=/proc/" + p.at[1].Enter[2] + "/ns/net", "--", "fullmigrate"}, args, []string{"-from", p.from, "-to", p.to})...)
+	c.Env = append(p.env, "TEST_KILL="+kill)
+	out, err := c.CombinedOutput()
+	if c.ProcessState == nil {
+		require.NoError(p.t, err)
+	}
+	return c.ProcessState.ExitCode(), string(out)
+}
+
+// ok is a run that ends well.
+func (p *pairOfHosts) ok(args ...string) string {
+	p.t.Helper()
+	code, out := p.run("", args...)
+	require.Zero(p.t, code, out)
+	return out
+}
+
+// served tells which host answers on the service address: "old", "new" or "".
+func (p *pairOfHosts) served() string {
+	old := strings.Contains(p.onOld("ip -o addr show dev eth0"), " 192.0.2.10/24 ") && strings.Contains(p.onOld("service dovecot status && service postfix status && echo up || true"), "up")
+	new := strings.Contains(p.onNew("ip -o addr show dev eth0"), " 192.0.2.10/24 ") && strings.Contains(p.onNew("service dovecot status && service postfix status && echo up || true"), "up")
+	require.False(p.t, old && new, "both")
+	switch {
+	case old:
+		return "old"
+	case new:
+		return "new"
+	}
+	return ""
+}
+
+func TestCutoverAndBack(t *testing.T) {
+	if !oracle.Alone(t) {
+		return
+	}
+	p := twoHosts(t)
+	code, out := p.run("", "cutover", "-iface", "eth0", "-yes")
+	require.Equal(t, 2, code, out)
+	require.Contains(t, out, "no sync has ended yet")
+	p.ok("sync")
+	require.Equal(t, "old", p.served())
+	code, out = p.run("", "cutover", "-iface", "eth0")
+	require.Equal(t, 2, code, out)
+	require.Contains(t, out, "nobody said yes")
+	require.Equal(t, "old", p.served())
+
+	out = p.ok("cutover", "-iface", "eth0", "-manual")
+	t.Log(out)
+	require.Equal(t, "old", p.served())
+	began := time.Now()
+	out = p.ok("cutover", "-iface", "eth0", "-yes")
+	t.Log(out, time.Since(began))
+	require.Equal(t, "new", p.served())
+	require.Contains(t, p.onOld("ip -o addr show dev eth0"), " 192.0.2.11/24 ")
+	code, out = p.run("", "sync")
+	require.Equal(t, 2, code, out)
+	t.Log(out)
+	out = p.ok("status")
+	t.Log(out)
+
+	// mail arrives on the new host
+	late := "From customer@example.net Tue Jun 15 10:00:00 2010\nFrom: customer@example.net\nSubject: late\n\nStill here?\n\n"
+	f, err := os.OpenFile(filepath.Join(p.to, "var/spool/mail/bert"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString(late)
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	out = p.ok("rollback", "-yes")
+	t.Log(out)
+	require.Equal(t, "old", p.served())
+	t.Log(p.onOld("ip addr show dev eth0; ip route"))
+	out = p.ok("status")
+	t.Log(out)
+}

@@ -1,0 +1,26 @@
+package main
+
+// flags defines what all verbs share.
+func (m *migration) flags() {
+	f := m.c.Flags
+	f.StringVar(&m.src, "from", "", "the old host: `[user@]host:/` through ssh, or the root of its files")
+	f.StringVar(&m.to, "to", "", "`root` of the new host's files")
+	f.StringVar(&m.runDir, "run", "", "`directory` that keeps plan, journal and state (default: below -to, var/lib/mailmove)")
+	f.Func("users", "only these users, `a,b`", into(&m.users))
+	f.Func("exclude", "all but these users, `a,b`", into(&m.exclude))
+	f.StringVar(&m.iface, "iface", "", "take over the old host's address on this interface, such as `eth0`; without it no address moves")
+	f.StringVar(&m.oldIface, "old-iface", "", "the old host's `interface` (default: the same)")
+	f.StringVar(&m.domain, "domain", "", "check before a cutover that a backup MX holds the mail of this `domain`, and ask it for the mail afterwards")
+	f.StringVar(&m.dns, "dns", "", "DNS server `HOST:PORT` for -domain (default: the system's)")
+	f.BoolVar(&m.apply, "apply", false, "carry the plan out")
+	f.BoolVar(&m.yes, "yes", false, "answer yes to the question of cutover and rollback")
+	f.BoolVar(&m.manual, "manual", false, "print the commands of cutover or rollback and run none")
+}
+
+// into takes a list of names.
+func into(names *[]string) func(string) error {
+	return func(s string) error {
+		*names = list(s)
+		return nil
+	}
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/hostcmd"
+	"github.com/mailmove/mailmove/mx"
+)
+
+// preflight looks at everything that could stop a cutover while there is time. It changes nothing.
+func (c *cutover) preflight(ctx context.Context) (err error) {
+	if !c.dir.Done(stepCopied) {
+		return &cli.Hinted{Err: errors.New("no sync has ended yet: the first copy takes its time and is not made while the service stands still"), Hint: "run fullmigrate sync, as often as you like, and then cutover"}
+	}
+	if c.p, err = c.m.replan(ctx); err != nil {
+		return err
+	}
+	if err := c.look(ctx); err != nil {
+		return err
+	}
+	c.rec = record{Version: 1, Began: time.Now().UTC().Truncate(time.Second), Ran: c.now, Domain: c.m.domain, Backups: []string{}, Trees: []ownTree{}}
+	for i := range sides {
+		c.rec.Mail[i] = c.p.mail(c.m, i)
+	}
+	for _, t := range c.p.trees {
+		c.rec.Trees = append(c.rec.Trees, ownTree{c.p.Users[t.user].To, t.Pair})
+	}
+	c.judgeServices()
+	c.rec.Ports = c.ports()
+	if err := c.planMove(ctx); err != nil {
+		return err
+	}
+	if err := c.checkBackups(ctx); err != nil {
+		return err
+	}
+	c.judgeQueue(ctx)
+	if len(c.p.Blockers) > 0 {
+		return errors.Join(c.m.c.Report(c.p, c.p), cli.ErrFinding)
+	}
+	return c.m.say(c.p)
+}
+
+// outage is what the plan of the backup MX is made for: far more than a cutover takes.
+const outage = time.Hour
+
+// checkBackups looks whether mail waits at another exchanger while the old host is down.
+func (c *cutover) checkBackups(ctx context.Context) error {
+	if c.m.domain == "" {
+		return nil
+	}
+	opt := &mx.Options{Server: c.m.dns, Authority: c.m.dns == "", Downtime: outage, SMTPWait: 15 * time.Second}
+	if c.rec.Move != nil && len(c.rec.Move.Plan.Addresses) > 0 {
+		opt.Old = c.rec.Move.Plan.Addresses[0].Addr()
+	}
+	for _, u := range c.p.Users {
+		if u.Moves() {
+			opt.Rcpt = u.Name + "@" + c.m.domain
+			break
+		}
+	}
+	r, err := mx.Check(ctx, c.m.domain, opt)
+	if err != nil {
+		return err
+	}
+	for _, f := range r.Findings {
+		g := finding{Part: "mx", Rule: f.Rule, Severity: string(f.Severity), Name: c.m.domain, Detail: f.Detail, Advice: f.Advice}
+		// MX13: whoever runs a domain on private addresses does so before the move and after it.
+		if f.Severity == mx.Fail && f.Rule != "MX13" {
+			c.p.block(g)
+			continue
+		}
+		if f.Severity == mx.Fail {
+			g.Severity = "warn"
+		}
+		c.p.note(g)
+	}
+	for _, h := range r.MX {
+		if h.Pref > r.MX[0].Pref && !slices.ContainsFunc(h.Addrs, func(a netip.Addr) bool { return a == opt.Old }) {
+			c.rec.Backups = append(c.rec.Backups, h.Host)
+		}
+	}
+	return nil
+}
+
+// queued counts the recipients that wait on a host, -1 when that cannot be known.
+func queued(ctx context.Context, h *hostcmd.Host) int {
+	if h == nil {
+		return -1
+	}
+	list, err := mx.QueueOf(func(ctx context.Context, name string, args ...string) ([]byte, error) {
+		return h.Run(ctx, nil, "env", append([]string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", name}, args...)...)
+	})(ctx)
+	if err != nil {
+		return -1
+	}
+	return len(list)
+}
+
+// judgeQueue tells of mail that waits in the old host's queue: nobody copies it.
+func (c *cutover) judgeQueue(ctx context.Context) {
+	if n := queued(ctx, c.m.old); n > 0 {
+		c.p.note(finding{Part: "mail", Rule: "QUEUE", Severity: "warn", Name: "old", Detail: fmt.Sprintf("%d recipients wait in the queue of the old host, which is not copied", n), Advice: "have the queue run before the cutover (postqueue -f, sendmail -q); what is left stays there"})
+	}
+}

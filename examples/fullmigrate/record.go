@@ -1,0 +1,72 @@
+package main
+
+import (
+	"time"
+
+	"github.com/mailmove/mailmove/internal/run"
+	"github.com/mailmove/mailmove/internal/service"
+	"github.com/mailmove/mailmove/mbox/tree"
+)
+
+// The steps of a cutover and of the way back, as the journal calls them. Each can be begun again after a crash.
+const (
+	stepCopied    = "copied" // a pass over everything has ended: a cutover can be thought of
+	stepCutover   = "cutover"
+	stepStopNew   = "stop new"
+	stepStopOld   = "stop old"
+	stepFinal     = "final pass"
+	stepSwitch    = "switch"
+	stepFiles     = "address files"
+	stepFlush     = "flush"
+	stepRollback  = "rollback"
+	stepBackStop  = "stop new again"
+	stepBackMove  = "address back"
+	stepBackStart = "start old"
+	stepBackFiles = "address files back"
+	stepBackKeep  = "keep mail"
+	fileRecord    = "cutover.json"
+)
+
+// cutoverSteps and rollbackSteps are in the order of work.
+var (
+	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepFiles, stepFlush}
+	rollbackSteps = []string{stepBackStop, stepBackMove, stepBackStart, stepBackFiles, stepBackKeep}
+)
+
+// record is what a cutover found out before its first effect, and what a resume and the way back go by. Index 0 is the old
+// host, 1 the new one.
+type record struct {
+	Version int               `json:"version"` // of this form, 1
+	Began   time.Time         `json:"began"`
+	Ran     [2]*service.State `json:"ran"`  // what ran; null: the host is a file tree and runs nothing
+	Next    *service.State    `json:"next"` // what starts on the new host
+	Mail    [2]service.Mail   `json:"mail"`
+	Ports   []int             `json:"ports"` // that the new host must serve
+	Trees   []ownTree         `json:"trees"`
+	Move    *move             `json:"move"` // null: no address moves
+	Domain  string            `json:"domain"`
+	Backups []string          `json:"backups"` // exchangers that hold the domain's mail meanwhile
+}
+
+// ownTree is a home or an inbox and whose it is.
+type ownTree struct {
+	User string `json:"user"` // on the new host
+	tree.Pair
+}
+
+// timing is what the journal tells of the outage: from before the first command on the old host until the new one answered.
+func timing(history []run.Entry) (stopped, serves time.Time) {
+	for _, e := range history {
+		switch {
+		case e.Step == stepCutover && e.State == run.Begun && !stopped.IsZero() && !serves.IsZero():
+			stopped, serves = time.Time{}, time.Time{}
+		case e.Step == stepCutover && e.State == run.Undone:
+			stopped, serves = time.Time{}, time.Time{}
+		case e.Step == stepStopOld && e.State == run.Begun && stopped.IsZero():
+			stopped = e.Time
+		case e.Step == stepSwitch && e.State == run.Done:
+			serves = e.Time
+		}
+	}
+	return stopped, serves
+}

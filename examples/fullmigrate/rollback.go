@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/service"
+)
+
+// rollBack lets the old host serve again, from whatever point a cutover came to. The new host is silenced first; then the
+// old one has its address and its daemons back; mail that reached the new one meanwhile is kept after that, for nothing
+// changes it any more.
+func (m *migration) rollBack(ctx context.Context) error {
+	c, err := m.openCutover()
+	if err != nil {
+		return err
+	}
+	defer c.dir.Close()
+	if !c.dir.Unfinished(stepRollback) && !c.dir.Unfinished(stepCutover) && !c.dir.Done(stepCutover) {
+		return c.conclude("there is no cutover to go back from")
+	}
+	// A cutover that was killed before it saved this had no effect yet.
+	if err := c.dir.Load(fileRecord, &c.rec); err != nil {
+		return err
+	}
+	if err := c.look(ctx); err != nil {
+		return err
+	}
+	steps := c.wayBack(c.dir.Unfinished(stepSwitch) || c.dir.Done(stepSwitch))
+	if m.manual {
+		return m.c.Print(manual(steps))
+	}
+	if !c.dir.Unfinished(stepRollback) {
+		if err := m.c.Confirm("Stop the mail service of the new host now and let the old one serve again?", m.yes); err != nil {
+			return err
+		}
+	}
+	c.dir.Watch(watchJournal)
+	err = c.dir.Step(stepRollback, func() error {
+		if err := m.do(ctx, c.dir, steps); err != nil {
+			return err
+		}
+		return c.dir.Undo(append(slices.Clone(cutoverSteps), stepCutover)...)
+	})
+	if err != nil {
+		return &cli.Hinted{Err: err, Hint: "run fullmigrate rollback again; it goes on where this ended"}
+	}
+	c.adviseBack(ctx)
+	return c.conclude("the old host serves again")
+}
+
+// wayBack lists the steps. served: mail may have arrived on the new host.
+func (c *cutover) wayBack(served bool) []step {
+	moved := c.rec.Move != nil
+	return []step{
+		{stepBackStop, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), true, func(ctx context.Context) error { return c.stop(ctx, 1) }},
+		{stepBackMove, "give the address back", c.backLines(), moved, c.addressBack},
+		{stepBackStart, "start on the old host what ran there", c.m.lines(0, c.restarts()), true, c.startOld},
+		{stepBackFiles, "put the new host's network files back", nil, moved, c.filesBack},
+		{stepBackKeep, "keep the mail that reached the new host meanwhile", nil, served, c.keep},
+	}
+}
+
+// restarts are the commands for what ran on the old host and does not now.
+func (c *cutover) restarts() []service.Command {
+	if c.rec.Ran[0] == nil {
+		return nil
+	}
+	missing := *c.rec.Ran[0]
+	missing.Services = slices.DeleteFunc(slices.Clone(missing.Services), func(v service.Service) bool {
+		return c.now[0] != nil && slices.ContainsFunc(c.now[0].Services, func(n service.Service) bool { return n.Name == v.Name && n.Running })
+	})
+	return missing.StartCommands()
+}
+
+func (c *cutover) startOld(ctx context.Context) error {
+	if c.m.old == nil {
+		return nil
+	}
+	return service.Start(ctx, c.m.old, c.restarts())
+}
+
+func (c *cutover) backLines() (out []string) {
+	mv := c.rec.Move
+	if mv == nil {
+		return nil
+	}
+	if c.m.new != nil {
+		for i, args := 0, mv.ours(); i < len(args); i += 2 {
+			out = append(out, c.m.line(1, fmt.Sprintf("ip addr del %s dev %s", args[i+1], args[i])))
+		}
+	}
+	for _, h := range mv.Old {
+		out = append(out, c.m.line(0, fmt.Sprintf("ip addr add %s dev %s %s; arping -U -c 2 -I %s %s", h.Prefix, h.Dev, h.Words, h.Dev, h.addr())))
+	}
+	return out
+}
+
+// adviseBack tells what is left to a person.
+func (c *cutover) adviseBack(ctx context.Context) {
+	if n := queued(ctx, c.m.new); n > 0 {
+		c.out.Problems = append(c.out.Problems, fmt.Sprintf("%d recipients wait in the queue of the new host, whose mail transfer agent is stopped", n))
+	}
+	if c.rec.Ran[1] != nil {
+		for _, l := range c.rec.Ran[1].StartCommands() {
+			c.out.Advice = append(c.out.Advice, "the new host's mail daemons stay stopped, so that nothing arrives there; to start them: "+l.Line)
+		}
+	}
+	if len(c.out.Kept) > 0 {
+		c.out.Advice = append(c.out.Advice, "give the users the mail that is kept below "+c.dir.Path())
+	}
+	c.out.Advice = append(c.out.Advice, "a further sync and cutover replace what changed on the new host meanwhile")
+}

@@ -1,0 +1,147 @@
+package main
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/mailmove/mailmove/internal/run"
+)
+
+// status is where a migration stands, by its run directory alone.
+type status struct {
+	Run      string     `json:"run"`
+	Phase    string     `json:"phase"` // new, copied, cutting over, moved, going back
+	LastCopy string     `json:"last_copy"`
+	Steps    []stepView `json:"steps"` // of the cutover, or of the way back
+	Downtime float64    `json:"downtime_seconds"`
+	Kept     []kept     `json:"kept"`
+	Next     []string   `json:"next"`
+}
+
+type stepView struct {
+	Step  string `json:"step"`
+	State string `json:"state"` // begun, done or waiting
+	At    string `json:"at"`
+}
+
+// showStatus tells where the migration stands. It takes no lock and writes nothing.
+func (m *migration) showStatus() error {
+	if err := m.findAnyRun(); err != nil {
+		return err
+	}
+	dir, err := run.View(m.runDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		s := status{Run: m.runDir, Phase: "new", Steps: []stepView{}, Kept: []kept{}, Next: []string{"fullmigrate plan", "fullmigrate sync"}}
+		return m.c.Report(&s, &s)
+	}
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	s := statusOf(dir)
+	return m.c.Report(&s, &s)
+}
+
+// findAnyRun finds the run directory by what was given of -run, -to and -from: without -from there must be only one.
+func (m *migration) findAnyRun() error {
+	m.to = cmp.Or(m.to, "/")
+	if m.runDir != "" || m.src != "" {
+		if _, dir, remote := destination(m.src); !remote {
+			m.from = dir
+		}
+		return m.findRun()
+	}
+	top := filepath.Join(m.to, "var/lib/mailmove")
+	entries, err := os.ReadDir(top)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var runs []string
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "netcfg" {
+			runs = append(runs, e.Name())
+		}
+	}
+	if len(runs) > 1 {
+		return m.c.Misused("%d migrations below %s: name one with -run, or the old host with -from", len(runs), top)
+	}
+	m.runDir = filepath.Join(append([]string{top}, runs...)...)
+	if len(runs) == 0 {
+		m.runDir = filepath.Join(top, "none")
+	}
+	return nil
+}
+
+func statusOf(dir *run.Dir) status {
+	s := status{Run: dir.Path(), Phase: "new", Steps: []stepView{}, Kept: []kept{}}
+	_ = dir.Load(fileKept, &s.Kept) // there need be none
+	if s.Kept == nil {
+		s.Kept = []kept{}
+	}
+	last := map[string]run.Entry{}
+	for _, e := range dir.History() {
+		last[e.Step] = e
+		if e.Step == stepCopied && e.State == run.Done {
+			s.LastCopy = e.Time.Format(time.RFC3339)
+		}
+	}
+	if stopped, serves := timing(dir.History()); !stopped.IsZero() && !serves.IsZero() {
+		s.Downtime = math.Round(serves.Sub(stopped).Seconds()*1000) / 1000
+	}
+	show := cutoverSteps
+	switch {
+	case dir.Unfinished(stepRollback):
+		s.Phase, s.Next, show = "going back", []string{"fullmigrate rollback"}, rollbackSteps
+	case dir.Unfinished(stepCutover):
+		s.Phase, s.Next = "cutting over", []string{"fullmigrate cutover goes on", "fullmigrate rollback lets the old host serve again"}
+	case dir.Done(stepCutover):
+		s.Phase, s.Next = "moved", []string{"fullmigrate rollback, if the old host shall serve again"}
+	case dir.Done(stepCopied):
+		s.Phase, s.Next, show = "copied", []string{"fullmigrate sync, again and again", "fullmigrate cutover"}, nil
+	case dir.Unfinished(stepAccounts):
+		s.Phase, s.Next, show = "copying", []string{"fullmigrate sync goes on"}, nil
+	default:
+		s.Next, show = []string{"fullmigrate plan", "fullmigrate sync"}, nil
+	}
+	for _, name := range show {
+		v := stepView{name, "waiting", ""}
+		if e, ok := last[name]; ok && (dir.Done(name) || dir.Unfinished(name)) {
+			v.State, v.At = string(e.State), e.Time.Format(time.RFC3339)
+		}
+		s.Steps = append(s.Steps, v)
+	}
+	return s
+}
+
+// String is the status for a person.
+func (s *status) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %s\n", s.Run, s.Phase)
+	if s.LastCopy != "" {
+		fmt.Fprintf(&b, "last pass that found something to copy: %s\n", s.LastCopy)
+	}
+	for _, v := range s.Steps {
+		fmt.Fprintf(&b, "  %-20s %-8s %s\n", v.Step, v.State, v.At)
+	}
+	if s.Downtime > 0 {
+		fmt.Fprintf(&b, "downtime: %.2f s\n", s.Downtime)
+	}
+	if len(s.Kept) > 0 {
+		fmt.Fprintf(&b, "kept of the new host: %s\n", keptText(s.Kept))
+		for _, k := range s.Kept[:min(len(s.Kept), 20)] {
+			fmt.Fprintf(&b, "  %s %q: %d messages, %s\n", plain(k.User), k.At, k.Messages, size(k.Bytes))
+		}
+	}
+	for _, n := range slices.Compact(s.Next) {
+		fmt.Fprintf(&b, "next: %s\n", n)
+	}
+	return strings.TrimRight(b.String(), "\n")
+}

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/run"
+	"github.com/mailmove/mailmove/internal/service"
+)
+
+// step is one piece of work between two lines of the journal.
+type step struct {
+	name  string
+	title string
+	lines []string // commands that it runs, as a person would type them on the new host
+	due   bool
+	run   func(context.Context) error
+}
+
+// do carries steps out in order, each shown with its commands before and its time after.
+func (m *migration) do(ctx context.Context, dir *run.Dir, steps []step) error {
+	for _, s := range steps {
+		if !s.due {
+			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		m.say1("%s", s.title)
+		for _, l := range s.lines {
+			m.say1("    %s", l)
+		}
+		began := time.Now()
+		if err := dir.Step(s.name, func() error { return s.run(ctx) }); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		m.say1("  done in %s", since(began))
+	}
+	return nil
+}
+
+// say1 prints one line with the time of day; with -json there is one object, at the end.
+func (m *migration) say1(format string, a ...any) {
+	if !m.c.JSON {
+		_ = m.c.Print(time.Now().Format("15:04:05.000  ") + fmt.Sprintf(format, a...)) // who reads it may be gone; the work goes on
+	}
+}
+
+func since(began time.Time) string { return fmt.Sprintf("%.2f s", time.Since(began).Seconds()) }
+
+// openCutover opens the run directory and what an earlier cutover wrote there.
+func (m *migration) openCutover() (*cutover, error) {
+	dir, err := run.Open(m.runDir)
+	if err != nil {
+		return nil, err
+	}
+	return &cutover{m: m, dir: dir, out: &verdict{Problems: []string{}, Flushed: []string{}, Advice: []string{}}}, nil
+}
+
+// prepare finds out all that the steps need: from the hosts, or of a cutover that was begun from what it saved.
+func (c *cutover) prepare(ctx context.Context, resumed bool) (err error) {
+	if !resumed {
+		return c.preflight(ctx)
+	}
+	if err := c.dir.Load(fileRecord, &c.rec); err != nil {
+		return err
+	}
+	if c.p, err = c.m.replan(ctx); err != nil {
+		return err
+	}
+	return c.look(ctx)
+}
+
+// look finds what runs on both hosts at this moment.
+func (c *cutover) look(ctx context.Context) error {
+	var errs [2]error
+	done := make(chan struct{})
+	find := func(i int) {
+		if h := c.m.hosts()[i]; h != nil {
+			c.now[i], errs[i] = service.Find(ctx, h)
+		}
+	}
+	go func() { defer close(done); find(0) }()
+	find(1)
+	<-done
+	return errors.Join(errs[:]...)
+}
+
+// stops are the commands that stop what runs now on a host.
+func (c *cutover) stops(side int) []service.Command {
+	if c.now[side] == nil {
+		return nil
+	}
+	return c.now[side].StopCommands()
+}
+
+// starts are those that let the new host serve.
+func (c *cutover) starts() []service.Command {
+	if c.rec.Next == nil {
+		return nil
+	}
+	return c.rec.Next.StartCommands()
+}
+
+// stop returns when the daemons are gone and nobody writes to a mailbox.
+func (c *cutover) stop(ctx context.Context, side int) error {
+	if c.now[side] == nil {
+		return nil
+	}
+	err := service.Stop(ctx, c.m.hosts()[side], c.now[side], c.stops(side), c.rec.Mail[side], patience)
+	var busy *service.BusyError
+	if errors.As(err, &busy) {
+		return &cli.Hinted{Err: err, Hint: "end these programs on the " + sides[side] + " host and run the same command again, or go back with fullmigrate rollback"}
+	}
+	return err
+}
+
+// stuck says how to go on after a step that failed.
+func (c *cutover) stuck(err error) error {
+	var advice interface{ Advice() string }
+	if errors.As(err, &advice) && advice.Advice() != "" || errors.Is(err, context.Canceled) {
+		return err
+	}
+	hint := "run the same command again to go on, or fullmigrate rollback to let the old host serve again"
+	return &cli.Hinted{Err: err, Hint: hint}
+}
+
+// conclude tells the outcome.
+func (c *cutover) conclude(what string) error {
+	st := statusOf(c.dir)
+	c.out.What, c.out.status = what, st
+	if err := c.m.c.Report(c.out, c.out); err != nil {
+		return err
+	}
+	if len(c.out.Problems) > 0 {
+		return cli.ErrFinding
+	}
+	return nil
+}
+
+// verdict is what a cutover came to.
+type verdict struct {
+	What     string   `json:"what"`
+	Problems []string `json:"problems"` // for a person to settle
+	Flushed  []string `json:"flushed"`  // what the backup MX answered
+	Advice   []string `json:"advice"`
+	status
+}
+
+func (v *verdict) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n", v.What)
+	if v.Downtime > 0 {
+		fmt.Fprintf(&b, "downtime: %.2f s, from before the first command on the old host to the new one's answer\n", v.Downtime)
+	}
+	for _, part := range []struct {
+		word string
+		list []string
+	}{{"problem", v.Problems}, {"backup MX", v.Flushed}, {"to do", v.Advice}} {
+		for _, l := range part.list {
+			fmt.Fprintf(&b, "%s: %s\n", part.word, l)
+		}
+	}
+	return strings.TrimRight(b.String(), "\n")
+}
