@@ -21,14 +21,14 @@ func TestAbsentPairIsDeletedWhenItIsOurs(t *testing.T) {
 	require.Equal(t, absentInbox, rep.Skipped)
 	require.FileExists(t, box)
 	for _, how := range []How{ByStat, ByHash} {
-		rep, err := Verify(t.Context(), Dir(src), dst, opt, how)
+		rep, err := Verify(t.Context(), From(src), dst, opt, how)
 		require.NoError(t, err)
 		require.Empty(t, rep.Problems)
 		require.Equal(t, absentInbox, rep.Skipped)
 	}
 	opt.Delete = true
 	var would []Change
-	rep, err := Diff(t.Context(), Dir(src), dst, opt, func(c Change) error {
+	rep, err := Diff(t.Context(), From(src), dst, opt, func(c Change) error {
 		would = append(would, c)
 		return nil
 	})
@@ -51,8 +51,8 @@ func TestAbsentPairIsLeftWhenItChanged(t *testing.T) {
 	box := filepath.Join(dst, "var/mail/alice")
 	write(t, box, mail+mail)
 	for _, run := range []func() (*Report, error){
-		func() (*Report, error) { return Diff(t.Context(), Dir(src), dst, opt, nil) },
-		func() (*Report, error) { return Sync(t.Context(), Dir(src), dst, opt) },
+		func() (*Report, error) { return Diff(t.Context(), From(src), dst, opt, nil) },
+		func() (*Report, error) { return Sync(t.Context(), From(src), dst, opt) },
 	} {
 		rep, err := run()
 		require.NoError(t, err)
@@ -70,7 +70,7 @@ func TestAbsentHomeIsLeft(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(src, "home/alice")))
 	before := stats(t, dst)
 	for range 2 {
-		rep, err := Sync(t.Context(), Dir(src), dst, opt)
+		rep, err := Sync(t.Context(), From(src), dst, opt)
 		require.NoError(t, err)
 		require.Zero(t, rep.Deleted)
 		require.Equal(t, []string{"home/alice: absent: no longer at the source, or not where it was; the copy was left"}, problems(rep))
@@ -86,7 +86,7 @@ func TestReplacedDirectoryDeletesNothing(t *testing.T) {
 		require.NoError(t, os.Mkdir(filepath.Join(src, dir), 0o755))
 	}
 	for range 2 {
-		rep, err := Sync(t.Context(), Dir(src), dst, opt)
+		rep, err := Sync(t.Context(), From(src), dst, opt)
 		require.NoError(t, err)
 		require.Zero(t, rep.Deleted)
 		require.Len(t, rep.Problems, 2)
@@ -101,7 +101,7 @@ func TestForeignObjectsAreLeft(t *testing.T) {
 	box := filepath.Join(dst, "var/mail/alice")
 	write(t, box, mail+mail)
 	require.NoError(t, os.Remove(opt.State))
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Equal(t, []string{"var/mail/alice: compare: " + errForeign.Error()}, problems(rep))
 	require.Zero(t, rep.CopiedFiles)
@@ -109,7 +109,7 @@ func TestForeignObjectsAreLeft(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, mail+mail, string(b))
 	write(t, filepath.Join(src, "home/alice/mail/Sent"), mail+mail+mail) // the same until then, and so taken as ours
-	rep, err = Sync(t.Context(), Dir(src), dst, opt)
+	rep, err = Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.EqualValues(t, 1, rep.CopiedFiles)
 }
@@ -140,7 +140,7 @@ func TestDeviceInAHomeIsRefused(t *testing.T) {
 	write(t, filepath.Join(home, "f"), "f")
 	require.NoError(t, os.Chown(home, 501, 501))
 	require.NoError(t, unix.Mknod(filepath.Join(home, "null"), unix.S_IFCHR|0o666, int(unix.Mkdev(1, 3))))
-	rep, err := Sync(t.Context(), Dir(src), dst, nil)
+	rep, err := Sync(t.Context(), From(src), dst, nil)
 	require.NoError(t, err)
 	require.Equal(t, []string{"home/alice/null: copy: a device in a tree of uid 501"}, problems(rep))
 	require.NoFileExists(t, filepath.Join(dst, "home/alice/null"))
@@ -175,7 +175,7 @@ func TestUnmountedDiskDeletesNothing(t *testing.T) {
 	syncOK(t, src, dst, opt)
 	unmount(t, filepath.Join(src, "home"))
 	unmount(t, filepath.Join(src, "srv/alice"))
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Zero(t, rep.Deleted)
 	require.Equal(t, []string{
@@ -194,9 +194,9 @@ func TestDiffReportsWhatSyncDoes(t *testing.T) {
 	opt := &Options{Pairs: store(t, src), State: filepath.Join(t.TempDir(), "state"), Delete: true}
 	same := func() {
 		t.Helper()
-		would, err := Diff(t.Context(), Dir(src), dst, opt, nil)
+		would, err := Diff(t.Context(), From(src), dst, opt, nil)
 		require.NoError(t, err)
-		did, err := Sync(t.Context(), Dir(src), dst, opt)
+		did, err := Sync(t.Context(), From(src), dst, opt)
 		require.NoError(t, err)
 		would.Seconds, did.Seconds = 0, 0
 		require.Equal(t, did, would)

@@ -41,11 +41,11 @@ func (p *pass) admit(it *item) bool {
 // would become a second copy of what he may not read. Kernels before 3.6 let anybody do that.
 func (p *pass) planted(it *item) error {
 	owner := it.d.owner
-	switch typ := it.st.typ(); {
+	switch {
 	case owner == 0:
 	case it.st.regular() && it.st.nlink > 1 && it.st.uid != owner:
 		return fmt.Errorf("hard link to a file of uid %d in a tree of uid %d", it.st.uid, owner)
-	case typ == unix.S_IFBLK || typ == unix.S_IFCHR:
+	case it.st.device():
 		// It may be harmless where it is, on a file system mounted nodev, and open a disk where it comes to.
 		return fmt.Errorf("a device in a tree of uid %d", owner)
 	}

@@ -181,7 +181,7 @@ func TestCaseLoginAtTheTarget(t *testing.T) {
 			moved.IMAP("SELECT INBOX", `STORE 1:2 +FLAGS (\Seen $Mine)`, "CHECK")
 			before := caseTree(t, moved.Home)
 			old.IMAP("SELECT INBOX", `STORE 2 +FLAGS (\Flagged)`, "CHECK")
-			rep, err := tree.Sync(t.Context(), tree.Dir(old.Home), moved.Home, opt)
+			rep, err := tree.Sync(t.Context(), tree.From(old.Home), moved.Home, opt)
 			require.NoError(t, err)
 			after := caseTree(t, moved.Home)
 			if name == "mbox" {
@@ -294,7 +294,7 @@ func TestCaseStagingIsNotListed(t *testing.T) {
 			d.Own()
 			done := make(chan error, 1)
 			go func() {
-				_, err := tree.Sync(t.Context(), tree.Dir(src), d.Home, opt)
+				_, err := tree.Sync(t.Context(), tree.From(src), d.Home, opt)
 				done <- err
 			}()
 			for lists, busy := 0, true; busy; lists++ {

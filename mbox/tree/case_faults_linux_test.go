@@ -83,7 +83,7 @@ func caseElsewhere() []tree.Pair {
 
 func caseFullPass(t *testing.T, src, dst string, opt *tree.Options) (failed bool) {
 	t.Helper()
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
 	caseWhole(t, dst, "alice")
 	caseSame(t, filepath.Join(src, "home/bob"), filepath.Join(dst, "srv/bob"))
@@ -138,7 +138,7 @@ func TestCaseQuota(t *testing.T) {
 	}
 	caseGrow(t, src, "bob", 1)
 	old := caseSum(t, filepath.Join(dst, "home/alice/mail/Sent"))
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
 	require.Contains(t, caseProblems(rep), "quota")
 	require.Contains(t, caseProblems(rep), "home/alice")
@@ -208,7 +208,7 @@ func TestCaseReadError(t *testing.T) {
 			caseFallocate(t, filepath.Join(disk, "var/mail/alice"), 256, block)
 			cut := casePhysical(t, filepath.Join(disk, "var/mail/alice"), block)
 			caseBadSectors(t, disk, dev, image, cut)
-			rep, err := tree.Sync(t.Context(), tree.Dir(disk), dst, opt)
+			rep, err := tree.Sync(t.Context(), tree.From(disk), dst, opt)
 			require.NoError(t, err)
 			require.Contains(t, caseProblems(rep), `"var/mail/alice"`)
 			require.Contains(t, caseProblems(rep), "input/output error")
@@ -256,7 +256,7 @@ func TestCaseWriteBackError(t *testing.T) {
 		caseWrite(t, filepath.Join(src, "h", fmt.Sprint(i)), strings.Repeat(fmt.Sprint(i%10), 1<<20))
 	}
 	opt.Pairs = []tree.Pair{{From: "h", To: "h"}}
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.True(t, err != nil || len(rep.Problems) > 0, "the disk lost what was written, and nobody said so")
 }
 
@@ -295,7 +295,7 @@ func TestCaseTypesChangeWhileCopying(t *testing.T) {
 	passes := 0
 	for ; ctx.Err() == nil; passes++ {
 		caseWithin(t, 30*time.Second, func() {
-			_, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+			_, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 			require.NoError(t, err)
 		})
 		caseNoSecret(t, dst)
@@ -351,7 +351,7 @@ func TestCaseSwapRace(t *testing.T) {
 		if passes%2 == 1 {
 			o = stateless
 		}
-		_, err := tree.Sync(t.Context(), tree.Dir(src), dst, o)
+		_, err := tree.Sync(t.Context(), tree.From(src), dst, o)
 		require.NoError(t, err)
 		if passes%25 == 0 {
 			caseNoSecret(t, dst)

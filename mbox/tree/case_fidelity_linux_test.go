@@ -194,7 +194,7 @@ func TestCaseSpecialNamesAreLinks(t *testing.T) {
 	} {
 		require.NoError(t, os.Symlink(to, filepath.Join(src, n)))
 	}
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
 	got := caseTree(t, dst)
 	for path, line := range caseTree(t, filepath.Join(src, "home/alice")) {
@@ -244,10 +244,10 @@ func TestCaseNothingBlocks(t *testing.T) {
 	caseWrite(t, filepath.Join(src, "Maildir/cur/1:2,"), "one")
 	caseWithin(t, 50*time.Second, func() {
 		for range 2 {
-			_, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+			_, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 			require.NoError(t, err)
 			caseVerify(t, src, dst, opt, tree.ByHash)
-			_, err = tree.Diff(t.Context(), tree.Dir(src), dst, opt, nil)
+			_, err = tree.Diff(t.Context(), tree.From(src), dst, opt, nil)
 			require.NoError(t, err)
 		}
 	})

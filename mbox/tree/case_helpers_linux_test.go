@@ -85,7 +85,7 @@ func casePairs(users ...string) (pairs []tree.Pair) {
 // caseSync wants a pass without problems.
 func caseSync(t testing.TB, src, dst string, opt *tree.Options) *tree.Report {
 	t.Helper()
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
 	require.Empty(t, rep.Problems)
 	return rep
@@ -101,7 +101,7 @@ func caseIdle(t testing.TB, src, dst string, opt *tree.Options) {
 
 func caseVerify(t testing.TB, src, dst string, opt *tree.Options, how tree.How) *tree.Report {
 	t.Helper()
-	rep, err := tree.Verify(t.Context(), tree.Dir(src), dst, opt, how)
+	rep, err := tree.Verify(t.Context(), tree.From(src), dst, opt, how)
 	require.NoError(t, err)
 	return rep
 }

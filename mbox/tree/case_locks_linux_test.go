@@ -64,7 +64,7 @@ func TestCaseLocksOfOthers(t *testing.T) {
 				require.NoError(t, os.MkdirAll(filepath.Join(src, "home", u), 0o755))
 			}
 			release := caseHold(t, filepath.Join(src, "var/mail/alice"), how)
-			rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+			rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 			require.NoError(t, err)
 			require.FileExists(t, filepath.Join(dst, "var/mail/bob"))
 			if !busy {
@@ -123,7 +123,7 @@ func TestCaseReverseOrderSoak(t *testing.T) {
 	copied := 0
 	for ctx.Err() == nil {
 		caseWithin(t, 30*time.Second, func() {
-			rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+			rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 			require.NoError(t, err)
 			copied += int(rep.CopiedFiles)
 		})
@@ -200,7 +200,7 @@ func TestCaseDotlocksOfOthers(t *testing.T) {
 			caseWrite(t, box, caseMessage(1, "x"))
 			caseWrite(t, box+".lock", c.text)
 			caseTimes(t, box+".lock", time.Now().Unix()-121, 0)
-			rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+			rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 			require.NoError(t, err)
 			require.NoFileExists(t, filepath.Join(dst, "var/mail/alice.lock"))
 			if !c.stays {
@@ -227,7 +227,7 @@ func TestCaseNoPlaceForADotlock(t *testing.T) {
 	require.NoError(t, unix.Mount(src, src, "", unix.MS_BIND, ""))
 	t.Cleanup(func() { unix.Unmount(src, unix.MNT_DETACH) })
 	require.NoError(t, unix.Mount("", src, "", unix.MS_REMOUNT|unix.MS_BIND|unix.MS_RDONLY, ""))
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
 	caseSame(t, filepath.Join(src, "var/mail/alice"), filepath.Join(dst, "var/mail/alice"))
 	caseSame(t, filepath.Join(src, "home/alice"), filepath.Join(dst, "home/alice"))

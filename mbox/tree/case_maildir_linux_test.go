@@ -109,7 +109,7 @@ func TestCaseLinksComeAndGo(t *testing.T) {
 		func() error { return os.Remove(one) },
 	} {
 		require.NoError(t, change())
-		rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+		rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 		require.NoError(t, err)
 		// that got another name they are files of their own
 		require.Empty(t, rep.Problems, "change %d", i)
@@ -194,7 +194,7 @@ func caseRenames(t *testing.T, names ...string) {
 	}()
 	passes := 0
 	for ; ctx.Err() == nil; passes++ {
-		_, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+		_, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 		require.NoError(t, err)
 		here := caseBases(t, filepath.Join(dst, "Maildir"))
 		for _, b := range bases {
@@ -261,7 +261,7 @@ func TestCaseUIDListIsWhole(t *testing.T) {
 		sampled <- bad
 	}()
 	for end := time.Now().Add(time.Duration(caseScale()) * time.Second); time.Now().Before(end); {
-		_, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+		_, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 		require.NoError(t, err)
 	}
 	stop.Store(true)
@@ -305,7 +305,7 @@ func TestCaseDocumentedMisses(t *testing.T) {
 	}
 	fresh := *opt
 	fresh.State = "" // with a state, what nobody is known to have put there is left alone
-	_, err := tree.Sync(t.Context(), tree.Dir(src), dst, &fresh)
+	_, err := tree.Sync(t.Context(), tree.From(src), dst, &fresh)
 	require.NoError(t, err)
 	verified = caseVerify(t, src, dst, opt, tree.ByStat)
 	require.Empty(t, verified.Problems, "mode, attribute and owner are mended")
@@ -378,9 +378,9 @@ func TestCaseTargetWithWholeSeconds(t *testing.T) {
 	src, _, opt := caseRoots(t)
 	opt.Pairs = []tree.Pair{{From: "Maildir", To: "Maildir"}}
 	caseMaildir(t, filepath.Join(src, "Maildir"), 10)
-	_, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	_, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
-	rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 	require.NoError(t, err)
 	require.Zero(t, rep.CopiedBytes+rep.CopiedFiles)
 	require.NotContains(t, caseProblems(rep), "changed at the target")

@@ -101,7 +101,7 @@ func TestCaseOtherDevice(t *testing.T) {
 	require.Zero(t, rep.CopiedFiles+rep.Deleted)
 	require.Equal(t, before, caseTree(t, dst))
 	require.NoError(t, unix.Unmount(disk, 0))
-	rep, err := tree.Sync(t.Context(), tree.Dir(disk), dst, opt) // the empty mount point
+	rep, err := tree.Sync(t.Context(), tree.From(disk), dst, opt) // the empty mount point
 	require.NoError(t, err)
 	require.Zero(t, rep.Deleted)
 	require.Equal(t, before, caseTree(t, dst))
@@ -168,7 +168,7 @@ func TestCaseStateOfOtherRoots(t *testing.T) {
 	src2, dst2, _ := caseRoots(t)
 	caseWrite(t, filepath.Join(src2, "h/f"), "x")
 	caseWrite(t, filepath.Join(dst2, "alice/mail/Sent"), "of the other host")
-	rep, err := tree.Sync(t.Context(), tree.Dir(src2), dst2, opt)
+	rep, err := tree.Sync(t.Context(), tree.From(src2), dst2, opt)
 	if err == nil {
 		require.NotEmpty(t, rep.Full)
 		require.Zero(t, rep.Deleted)

@@ -112,7 +112,7 @@ func TestCaseNewerIndexIsNeverPublished(t *testing.T) {
 				for _, u := range caseUnits {
 					caseRewrite(t, src, u, 2)
 				}
-				rep, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+				rep, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 				require.NoError(t, err)
 				require.Contains(t, caseProblems(rep), u.box)
 				box, index := u.versions(t, dst)
@@ -159,7 +159,7 @@ func TestCaseIndexNeverOvertakes(t *testing.T) {
 	go func() { sampled <- caseWatchUnits(dst, &stop) }()
 	passes := 0
 	for end := time.Now().Add(time.Duration(caseScale()) * 1500 * time.Millisecond); time.Now().Before(end); passes++ {
-		_, err := tree.Sync(t.Context(), tree.Dir(src), dst, opt)
+		_, err := tree.Sync(t.Context(), tree.From(src), dst, opt)
 		require.NoError(t, err)
 	}
 	stop.Store(true)

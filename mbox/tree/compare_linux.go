@@ -168,6 +168,9 @@ func (p *pass) openTarget(c *dir, to string) (*stat, error) {
 
 func (p *pass) sameDirAttrs(d *dir) (bool, error) {
 	a, err1 := d.src.attrs()
+	if errors.Is(err1, errNoAttrs) {
+		return true, nil
+	}
 	b, err2 := attrsOf(d.dst, false)
 	return attrsEqual(p.mapAttrs(a), b), errors.Join(err1, err2)
 }

@@ -3,6 +3,8 @@ package tree
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -10,6 +12,9 @@ import (
 // deleteVanished removes what the source no longer has, after all else, and strikes from the records what went or was
 // renamed. A name is removed only when it still is what an earlier pass put there.
 func (s *syncer) deleteVanished(ctx context.Context) error {
+	if err := s.p.confirmGone(ctx); err != nil {
+		return err
+	}
 	byDir := map[string][]*vanished{}
 	var order []string
 	for _, g := range s.p.gone.list {
@@ -25,6 +30,33 @@ func (s *syncer) deleteVanished(ctx context.Context) error {
 		}
 		if err := s.deleteIn(byDir[at]); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// confirmGone looks once more at what another host's manifest lacks, name by name: reading a directory may pass over names.
+func (p *pass) confirmGone(ctx context.Context) error {
+	r, ok := p.src.(*remote)
+	if !ok || !p.opt.Delete {
+		return nil
+	}
+	for list := range slices.Chunk(p.gone.list, batchRequests) {
+		var paths []string
+		for _, g := range list {
+			if !g.taken {
+				paths = append(paths, g.from)
+			}
+		}
+		if len(paths) == 0 {
+			continue
+		}
+		now, err := r.look(ctx, paths)
+		if err != nil {
+			return fmt.Errorf("nothing was deleted: %w", err)
+		}
+		for _, g := range list {
+			_, g.back = now[g.from]
 		}
 	}
 	return nil
@@ -74,7 +106,7 @@ func (s *syncer) deleteIn(gone []*vanished) error {
 
 // deleteGone removes one name; true: it is gone.
 func (s *syncer) deleteGone(dir int, before *stat, g *vanished) bool {
-	if _, err := lookBelow(s.p.src, g.from); !isAbsent(err) {
+	if _, err := lookBelow(s.p.src, g.from); g.back || !isAbsent(err) {
 		return false
 	}
 	err := s.intendDir(g.dir, before)

@@ -102,6 +102,9 @@ func (d *differ) object(ctx context.Context, it *item) error {
 	if v.op == opLater {
 		return nil
 	}
+	if v.check {
+		v.op = OpUnchanged // as far as can be known without asking for its sum
+	}
 	it.d.book.put(&entry{name: it.to, src: it.st.tuple()}, true)
 	d.p.want(&it.st) // notes owners that would be lost
 	if v.t != nil && v.t.dir() {
@@ -165,6 +168,9 @@ func (d *differ) vanished(ctx context.Context) error {
 	if !d.p.opt.Delete {
 		return nil
 	}
+	if err := d.p.confirmGone(ctx); err != nil {
+		return err
+	}
 	for _, g := range d.p.gone.list {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -172,7 +178,7 @@ func (d *differ) vanished(ctx context.Context) error {
 		if g.taken {
 			continue
 		}
-		if _, err := lookBelow(d.p.src, g.from); !isAbsent(err) {
+		if _, err := lookBelow(d.p.src, g.from); g.back || !isAbsent(err) {
 			continue
 		}
 		dir, name, err := openBelow(d.p.dst, g.path())

@@ -16,11 +16,13 @@ type dir struct {
 	from     string // below the source root
 	key      dirKey
 	pair     *pairRun
-	frame    bool // parent of a pair's top: not copied itself, and its mounts may be crossed
-	fresh    bool // made by this pass and not visible before: nothing is in it
-	kept     bool // at the target as an earlier pass left it
-	drift    bool // changed at the target by somebody else
-	owner    uint32
+	frame    bool   // parent of a pair's top: not copied itself, and its mounts may be crossed
+	fresh    bool   // made by this pass and not visible before: nothing is in it
+	kept     bool   // at the target as an earlier pass left it
+	drift    bool   // changed at the target by somebody else
+	owner    uint32 // of the tree: the first on the way from its top that is not root
+	ownerGID uint32
+	given    bool // a file of it was asked for, of another host
 	depth    int
 	base     string
 	mail     bool // named mail: its files are mailboxes
@@ -86,12 +88,12 @@ func (d *dir) kind() {
 		d.below = d.up.below || d.up.mail
 		d.hot = d.hot || d.up.hot
 		d.index = d.index || d.up.index
-		if d.owner = d.up.owner; d.owner == 0 {
-			d.owner = d.st.uid
+		if d.owner, d.ownerGID = d.up.owner, d.up.ownerGID; d.owner == 0 {
+			d.owner, d.ownerGID = d.st.uid, d.st.gid
 		}
 		d.depth = d.up.depth + 1
 	} else {
-		d.owner = d.st.uid
+		d.owner, d.ownerGID = d.st.uid, d.st.gid
 	}
 	d.key = keyOf(d.path)
 }

@@ -273,7 +273,8 @@ func (s *syncer) finishDir(d *dir) error {
 	}
 	w := s.p.want(&st)
 	attrs, err := d.src.attrs()
-	if err != nil {
+	unknown := errors.Is(err, errNoAttrs)
+	if err != nil && !unknown {
 		return err
 	}
 	attrs = s.p.mapAttrs(attrs)
@@ -285,6 +286,9 @@ func (s *syncer) finishDir(d *dir) error {
 	has, err := attrsOf(d.dst, false)
 	if err != nil {
 		return err
+	}
+	if unknown {
+		attrs = has
 	}
 	if !s.p.metaEqual(&w, &t) || !attrsEqual(attrs, has) {
 		if err := s.touch(d); err != nil {
@@ -310,7 +314,7 @@ func (s *syncer) recordDir(d *dir, st, t *stat) {
 	d.close(s.p.state)
 	r := d.next
 	r.src, r.dst = d.st.tuple(), t.tuple()
-	r.racy = r.racy || !st.still(&d.st) || racy(&d.st, s.p.start)
+	r.racy = r.racy || !st.still(&d.st) || racy(&d.st, s.p.seen)
 	old := d.rec
 	hard := r.hard || old == nil || old.dst.ino != t.ino || old.dst.mtime != t.mtime || old.racy && !r.racy
 	if old == nil || r.differs(old) {

@@ -236,7 +236,7 @@ func settled(t testing.TB, path string) {
 // sync runs Sync and wants no problem.
 func syncOK(t testing.TB, src, dst string, opt *Options) *Report {
 	t.Helper()
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Empty(t, rep.Problems)
 	return rep

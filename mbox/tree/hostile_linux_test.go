@@ -57,14 +57,14 @@ func TestChangesBetweenListingAndOpening(t *testing.T) {
 							once.Do(func() { require.NoError(t, change(filepath.Join(src, victim))) })
 						}
 					}})
-					_, err := Sync(t.Context(), Dir(src), dst, opt)
+					_, err := Sync(t.Context(), From(src), dst, opt)
 					require.NoError(t, err)
 					got, _ := look(t, dst)
 					require.Contains(t, got, "h/other")
 					require.Contains(t, got, "h/Maildir/cur/0")
 					notCopied(t, dst, "SECRET")
 					testHooks = nil
-					_, err = Sync(t.Context(), Dir(src), dst, opt)
+					_, err = Sync(t.Context(), From(src), dst, opt)
 					require.NoError(t, err)
 				})
 			}
@@ -115,7 +115,7 @@ func TestSwapRace(t *testing.T) {
 	}()
 	passes := 0
 	for ; n.Load() < swaps || passes < 50; passes++ {
-		_, err := Sync(t.Context(), Dir(src), dst, nil)
+		_, err := Sync(t.Context(), From(src), dst, nil)
 		require.NoError(t, err)
 		if passes%20 == 0 {
 			notCopied(t, dst, "SECRET")
@@ -147,7 +147,7 @@ func TestSwapRaceAtTarget(t *testing.T) {
 	}()
 	for i := range 200 {
 		write(t, filepath.Join(src, "h/d/f"), strings.Repeat("x", i))
-		_, err := Sync(t.Context(), Dir(src), dst, nil)
+		_, err := Sync(t.Context(), From(src), dst, nil)
 		require.NoError(t, err)
 	}
 	stop.Store(true)
@@ -172,7 +172,7 @@ func TestPlantedHardLink(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			to := filepath.Join(dst, name)
 			require.NoError(t, os.Mkdir(to, 0o755))
-			rep, err := Sync(t.Context(), Dir(src), to, &Options{Pairs: pairs})
+			rep, err := Sync(t.Context(), From(src), to, &Options{Pairs: pairs})
 			require.NoError(t, err)
 			require.Len(t, rep.Problems, 1)
 			require.Equal(t, "home/eve/Maildir/cur/2", rep.Problems[0].Path)
@@ -192,7 +192,7 @@ func TestMountsAreNotCrossed(t *testing.T) {
 	write(t, filepath.Join(src, "home/alice/mnt/other"), "SECRET")
 	require.NoError(t, os.MkdirAll(filepath.Join(dst, "home"), 0o755))
 	tmpfs(t, filepath.Join(dst, "home"), "1m")
-	rep, err := Sync(t.Context(), Dir(src), dst, &Options{Pairs: []Pair{{"home/alice", "home/alice"}}})
+	rep, err := Sync(t.Context(), From(src), dst, &Options{Pairs: []Pair{{"home/alice", "home/alice"}}})
 	require.NoError(t, err)
 	require.Len(t, rep.Problems, 1)
 	require.Equal(t, "home/alice/mnt", rep.Problems[0].Path)
@@ -230,7 +230,7 @@ func TestFullDisk(t *testing.T) {
 	tmpfs(t, filepath.Join(dst, "home"), "1m")
 	opt := &Options{State: filepath.Join(t.TempDir(), "state"),
 		Pairs: []Pair{{"home/alice", "home/alice"}, {"small", "small"}, {"home/bob", "home/bob"}}}
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.NotEmpty(t, rep.Problems)
 	require.Contains(t, strings.Join(problems(rep), "\n"), "no space left")
@@ -279,7 +279,7 @@ func TestUnsteadyFile(t *testing.T) {
 	}()
 	opt := &Options{State: filepath.Join(t.TempDir(), "state")}
 	require.Eventually(t, func() bool {
-		rep, err := Sync(t.Context(), Dir(src), dst, opt)
+		rep, err := Sync(t.Context(), From(src), dst, opt)
 		return err == nil && len(rep.Problems) == 1 && strings.Contains(rep.Problems[0].Error, "changed while it was copied")
 	}, 20e9, 1)
 	close(stop)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -28,6 +27,8 @@ type verdict struct {
 	asSaved bool // unchanged and as recorded; the target was not looked at
 	box     bool // is an mbox, and locked
 	hashed  bool // the content of both sides was compared
+	sure    bool // content is to be compared even when copying it anew is as cheap
+	check   bool // only when its sum differs, which another host is asked for
 }
 
 // unchanged counts an object that needed nothing.
@@ -122,6 +123,7 @@ func (p *pass) asWanted(ctx context.Context, it *item, v *verdict) (bool, error)
 	if v.t == nil || v.t.typ() != it.st.typ() {
 		return false, nil
 	}
+	v.sure = true
 	w, err := p.judgeBoth(ctx, it, *v)
 	if err != nil || w.op != OpUnchanged || !it.st.regular() {
 		return err == nil && w.op == OpUnchanged, err
@@ -139,11 +141,11 @@ func (p *pass) judgeKnown(ctx context.Context, it *item, v verdict) (verdict, er
 	if !v.old.racy || !it.st.regular() {
 		return v, nil
 	}
-	same, err := p.sameFile(ctx, it, v.t)
+	v.hashed, v.refresh, v.check = true, !racy(&it.st, p.now()), !p.local()
+	same, err := p.compare(ctx, it, &v)
 	if err == nil && !same {
 		v.op = OpUpdate
 	}
-	v.hashed, v.refresh = true, !racy(&it.st, time.Now())
 	return v, err
 }
 
@@ -175,12 +177,14 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 	}
 	// Size and time are equal. That proves nothing when the inode changed since, or for what Dovecot rewrites in place.
 	if touched || it.d.hot && !it.d.messages {
-		same, err := p.sameFile(ctx, it, t)
+		same, err := p.compare(ctx, it, &v)
 		if err != nil || !same {
 			return v, err
 		}
 	}
-	v.op = OpMetadata
+	if v.op = OpMetadata; !p.local() {
+		v.op = OpUpdate // its attributes come with its content only
+	}
 	if p.metaEqual(&w, t) && p.sameAttrs(it, t) {
 		v.op = OpUnchanged
 	}
@@ -189,7 +193,7 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 
 // sameSpecial compares link texts, device numbers and attributes of what cannot be opened.
 func (p *pass) sameSpecial(it *item, t *stat) (bool, error) {
-	if it.st.typ() != unix.S_IFLNK && it.st.rdev != t.rdev {
+	if r, ok := p.src.(*remote); it.st.device() && it.st.rdev != t.rdev && !(ok && r.plain) {
 		return false, nil
 	}
 	text, x, err := it.d.src.special(it.name, &it.st)
@@ -266,6 +270,15 @@ func (p *pass) sameFile(ctx context.Context, it *item, t *stat) (bool, error) {
 	return err == nil && now.still(&it.st), err
 }
 
+// compare tells whether the content of both sides is the same. To ask another host for one sum takes longer than to have the
+// file sent again with many others.
+func (p *pass) compare(ctx context.Context, it *item, v *verdict) (bool, error) {
+	if !p.local() && !v.sure {
+		return false, nil
+	}
+	return p.sameFile(ctx, it, v.t)
+}
+
 func (p *pass) sameAttrs(it *item, t *stat) bool {
 	a, b, err := openBoth(it, t)
 	if err != nil {
@@ -274,6 +287,9 @@ func (p *pass) sameAttrs(it *item, t *stat) bool {
 	defer a.close()
 	defer closeFd(b)
 	x, err1 := a.attrs()
+	if errors.Is(err1, errNoAttrs) {
+		return true
+	}
 	y, err2 := attrsOf(b, false)
 	return err1 == nil && err2 == nil && attrsEqual(p.mapAttrs(x), y)
 }

@@ -119,7 +119,7 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 		p.fail(r.To, "open target", err)
 		return nil
 	}
-	defer func() { closeChain(r.chain); closeChain(r.beside) }()
+	closing := func() { closeChain(r.chain); closeChain(r.beside) }
 	if s, ok := p.do.(*syncer); ok {
 		s.sweepPair(r)
 	}
@@ -130,6 +130,7 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 	}
 	src, err := up.share()
 	if err != nil {
+		closing()
 		p.fail(r.To, "open source", err)
 		return nil
 	}
@@ -143,11 +144,12 @@ func (p *pass) runPair(ctx context.Context, r *pairRun) error {
 	d.pending.Store(1)
 	if err := p.openBooks(d); err != nil {
 		p.release(d)
+		closing()
 		return err
 	}
 	err = p.entry(ctx, d, dent{name: path.Base(r.From), to: path.Base(r.To)}, false)
 	p.release(d)
-	return p.endPair(r, err)
+	return p.endPair(r, err, closing)
 }
 
 // absent deals with a pair that the source does not have; up is the directory it would be in, nil when that is not there
@@ -191,7 +193,6 @@ func (p *pass) runRoot(ctx context.Context, r *pairRun) error {
 		return err
 	}
 	r.chain = []link{{fd: dup(p.dst), name: ".", st: p.dstTop}}
-	defer func() { closeChain(r.chain); closeChain(r.beside) }()
 	p.trust(r, &p.srcTop)
 	d := &dir{src: src, dst: dst, st: p.srcTop, dstMnt: p.dstTop, path: ".", from: ".", pair: r}
 	d.pending.Store(1)
@@ -210,16 +211,40 @@ func (p *pass) runRoot(ctx context.Context, r *pairRun) error {
 	d.trusted = p.trusts(r, d.rec, &d.st, &d.dstMnt)
 	err = p.walk(ctx, d)
 	// The staging directory may be inside; the root's times can be set only when it is gone.
-	err = p.endPair(r, err)
-	p.release(d)
-	return err
+	return p.endPair(r, err, func() {
+		p.release(d)
+		closeChain(r.chain)
+		closeChain(r.beside)
+	})
 }
 
-func (p *pass) endPair(r *pairRun, err error) error {
-	p.do.wait()
+// endPair ends the walk over a pair: at once, or when all that was asked for of another host is here.
+func (p *pass) endPair(r *pairRun, err error, closing func()) error {
+	s, _ := p.do.(*syncer)
+	far := s != nil && s.courier != nil
+	if !far {
+		p.do.wait()
+	}
 	if !r.second {
 		p.settle(r)
 	}
+	if !far {
+		p.endStage(r)
+		closing()
+	} else {
+		s.courier.endPair(func() {
+			p.endStage(r)
+			closing()
+		})
+	}
+	if errors.Is(err, errStopped) {
+		return nil
+	}
+	return err
+}
+
+// endStage removes the staging directory of a pair.
+func (p *pass) endStage(r *pairRun) {
 	if r.stage != nil {
 		in, before := r.stage.parent, stat{}
 		if len(r.beside) > 0 {
@@ -233,10 +258,6 @@ func (p *pass) endPair(r *pairRun, err error) error {
 			p.do.(*syncer).resettle(r.To, in, &before) // the top of the pair, a disk of its own
 		}
 	}
-	if errors.Is(err, errStopped) {
-		return nil
-	}
-	return err
 }
 
 func dup(fd int) int {
@@ -312,6 +333,9 @@ func (s *syncer) makeParent(up *link, name string, like folder) (int, error) {
 func (s *syncer) dressLike(fd int, like folder, made *stat) (w want, err error) {
 	st, err1 := like.stat()
 	attrs, err2 := like.attrs()
+	if errors.Is(err2, errNoAttrs) {
+		err2 = nil
+	}
 	if err := errors.Join(err1, err2); err != nil {
 		return w, err
 	}

@@ -46,9 +46,10 @@ type pass struct {
 	dents, cmp []byte
 
 	mu       sync.Mutex // rep, and calls of Progress
-	pair     *pairRun
+	pair     atomic.Pointer[pairRun]
 	hooks    hooks
 	start    time.Time
+	seen     time.Time // before the first look at the source, by its clock
 	madeMode uint32
 	gone     goneSet
 	uids     map[uint32]bool // owners at the target of the directories that were met
@@ -95,6 +96,7 @@ type vanished struct {
 	from  string // its path below the source root
 	frame string // of a pair that is one file: the pair's target
 	taken bool   // its file got another name, at the target too
+	back  bool   // it is at the source after all
 }
 
 func (v *vanished) path() string { return joinPath(v.dir, v.name) }
@@ -131,6 +133,7 @@ func newPass(ctx context.Context, src Source, dst string, opt *Options, idle boo
 	p.root = p.euid == 0
 	p.madeMode = madeMode()
 	p.start, p.uids = time.Now(), map[uint32]bool{}
+	p.seen = p.start
 	if p.canaries.want = p.opt.Canaries; p.canaries.want == 0 {
 		p.canaries.want = defaultCanaries
 	}
@@ -139,24 +142,24 @@ func newPass(ctx context.Context, src Source, dst string, opt *Options, idle boo
 	if p.pairs, err = checkPairs(p.opt.Pairs); err != nil {
 		return p, err
 	}
-	if p.src, err = openSource(ctx, src); err != nil {
+	if p.dst, err = openTop(dst); err != nil {
 		return p, err
 	}
-	if p.dst, err = openTop(dst); err != nil {
+	if p.dstTop, err = statFd(p.dst); err != nil {
+		return p, pathErr("stat", dst, err)
+	}
+	if p.state, err = openState(p.opt.State, idle); err != nil {
+		p.state = noState()
+		return p, err
+	}
+	if p.src, err = openSource(ctx, src, p); err != nil {
 		return p, err
 	}
 	if p.srcTop, err = lookBelow(p.src, "."); err != nil {
 		return p, pathErr("stat", ".", err)
 	}
-	if p.dstTop, err = statFd(p.dst); err != nil {
-		return p, pathErr("stat", dst, err)
-	}
-	if p.srcTop.same(&p.dstTop) {
+	if p.local() && p.srcTop.same(&p.dstTop) {
 		return p, fmt.Errorf("source and target are the same directory: %v, %s", src, dst)
-	}
-	if p.state, err = openState(p.opt.State, idle); err != nil {
-		p.state = noState()
-		return p, err
 	}
 	return p, p.knowState()
 }
@@ -208,12 +211,15 @@ func (p *pass) run(ctx context.Context) error {
 		p.runs[i] = &pairRun{Pair: pr, index: i, later: map[string]bool{}, wanted: map[inode]string{}}
 	}
 	for _, second := range []bool{false, true} {
+		if second {
+			p.do.wait() // for another host: what came of the first
+		}
 		for _, r := range p.runs {
 			if second && !r.again() || !second && r.done {
 				continue
 			}
 			r.done = true
-			p.pair = r
+			p.pair.Store(r)
 			if err := p.findLinked(r); err != nil {
 				return err
 			}
@@ -246,8 +252,8 @@ func (p *pass) fail(path, op string, err error) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return
 	}
-	if isFull(err) && p.pair != nil {
-		p.pair.stopped.Store(true)
+	if r := p.pair.Load(); isFull(err) && r != nil && p.local() {
+		r.stopped.Store(true)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -267,7 +273,7 @@ func (p *pass) count(op Op, path string, change func(*Report)) {
 	change(p.rep)
 	if p.opt.Progress != nil {
 		p.opt.Progress(Event{
-			Op: op, Path: path, Pair: p.pair.index, Files: p.rep.Files, Bytes: p.rep.CopiedBytes,
+			Op: op, Path: path, Pair: p.pair.Load().index, Files: p.rep.Files, Bytes: p.rep.CopiedBytes,
 			Expected: p.opt.Expect, Elapsed: time.Since(p.start),
 		})
 	}

@@ -166,8 +166,8 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 	}
 	c := &made{src: *st, dst: stat{mode: unix.S_IFREG, size: st.size, mtime: w.mtime}, bytes: n}
 	_, c.flags = flagsIn(attrs)
-	if h := it.d.hold; h != nil {
-		h.add(func(publish bool) { s.follow(publish, at, it, v, c) })
+	if h := holdOf(it, in); h != nil && !at.hidden {
+		h.add(it, func(publish bool) { s.follow(publish, at, it, v, c) })
 		return steady, nil
 	}
 	if !at.hidden {
@@ -176,6 +176,14 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 		}
 	}
 	return steady, s.published(it, v, c, out)
+}
+
+// holdOf tells who publishes a copy later; nil: nobody, it is published at once.
+func holdOf(it *item, in file) *hold {
+	if f, ok := in.(*streamFile); ok && it.d.hold == nil && !it.d.messages {
+		return &f.f.held
+	}
+	return it.d.hold
 }
 
 // made is a copy that is ready for its name.

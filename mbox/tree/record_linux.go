@@ -91,7 +91,7 @@ type owner struct {
 }
 
 // segmentNames is how many names one piece of a directory may hold: what is known of one piece is in memory at once.
-const segmentNames = 32 << 10
+var segmentNames = 32 << 10
 
 // segmentOf tells in which piece of a directory a name is. A message that gets other flags stays in its piece.
 func segmentOf(name string, segments int) int {

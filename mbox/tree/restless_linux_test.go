@@ -58,7 +58,7 @@ func TestRestlessNames(t *testing.T) {
 			}})
 			for pass := range 60 {
 				log = append(log, restless(src, outside, rnd), fmt.Sprint("pass ", pass))
-				rep, err := Sync(t.Context(), Dir(src), dst, opt)
+				rep, err := Sync(t.Context(), From(src), dst, opt)
 				require.NoError(t, err)
 				log = append(log, problems(rep)...)
 				require.NotContains(t, strings.Join(problems(rep), "\n"), "changed at the target",

@@ -2,6 +2,7 @@ package tree
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -145,12 +146,12 @@ func TestDelete(t *testing.T) {
 	require.NoError(t, os.RemoveAll(filepath.Join(src, "home/alice/mail/Lists")))
 	require.NoError(t, os.Remove(filepath.Join(src, "home/alice/Maildir/cur/1.M1.h:2,")))
 	opt.Delete = false
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Zero(t, rep.Deleted)
 	require.FileExists(t, filepath.Join(dst, "home/alice/mail/Lists/go"))
 	opt.Delete = true
-	rep, err = Sync(t.Context(), Dir(src), dst, opt)
+	rep, err = Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.EqualValues(t, 6, rep.Deleted, "%v", problems(rep))
 	require.NoDirExists(t, filepath.Join(dst, "home/alice/mail/Lists"))
@@ -172,7 +173,7 @@ func TestMissingTopDeletesNothing(t *testing.T) {
 	src, dst, opt := first(t)
 	require.NoError(t, os.Rename(filepath.Join(src, "home"), filepath.Join(src, "away")))
 	before := stats(t, dst)
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Zero(t, rep.Deleted)
 	require.Len(t, rep.Problems, 1)
@@ -194,7 +195,7 @@ func TestDriftIsLeftAlone(t *testing.T) {
 	settled(t, filepath.Join(dst, "home/alice/Maildir/cur"))
 	require.NoError(t, os.Remove(filepath.Join(src, "home/alice/Maildir/cur/2.M2.h:2,")))
 	require.NoError(t, os.Chtimes(filepath.Join(dst, "home/alice/Maildir/cur/2.M2.h:2,"), unixTime, unixTime))
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	text := strings.Join(problems(rep), "\n")
 	for _, path := range []string{"var/mail/alice", "home/alice/Maildir/new/3.M3.h", "home/alice/Maildir/cur/2.M2.h:2,", "home/alice/Maildir/cur"} {
@@ -232,7 +233,7 @@ func TestDirectoryStaysWithoutDelete(t *testing.T) {
 	src, dst := roots(t)
 	write(t, filepath.Join(src, "a"), "a file")
 	write(t, filepath.Join(dst, "a/mine"), "at the target")
-	rep, err := Sync(t.Context(), Dir(src), dst, nil)
+	rep, err := Sync(t.Context(), From(src), dst, nil)
 	require.NoError(t, err)
 	require.Len(t, rep.Problems, 1)
 	require.FileExists(t, filepath.Join(dst, "a/mine"))
@@ -263,7 +264,7 @@ func TestOtherBootOrDevice(t *testing.T) {
 func TestBrokenStateIsAnError(t *testing.T) {
 	src, dst, opt := first(t)
 	require.NoError(t, os.Truncate(opt.State, 100))
-	_, err := Sync(t.Context(), Dir(src), dst, opt)
+	_, err := Sync(t.Context(), From(src), dst, opt)
 	require.ErrorContains(t, err, "state file")
 }
 
@@ -279,7 +280,7 @@ func TestBusyMailboxIsAProblem(t *testing.T) {
 	defer f.Close()
 	l, err := lockfile.Mailbox(dir, "alice", f, true)
 	require.NoError(t, err)
-	rep, err := Sync(t.Context(), Dir(src), dst, nil)
+	rep, err := Sync(t.Context(), From(src), dst, nil)
 	require.NoError(t, err)
 	require.Len(t, rep.Problems, 1)
 	require.Equal(t, "var/mail/alice", rep.Problems[0].Path)
@@ -304,7 +305,7 @@ func TestIndexFollowsMailbox(t *testing.T) {
 		defer mu.Unlock()
 		read = append(read, d.join(name))
 	}})
-	rep, err := Sync(t.Context(), Dir(src), dst, &Options{Pairs: pairs, Progress: func(e Event) { placed = append(placed, e.Path) }})
+	rep, err := Sync(t.Context(), From(src), dst, &Options{Pairs: pairs, Progress: func(e Event) { placed = append(placed, e.Path) }})
 	require.NoError(t, err)
 	require.Empty(t, rep.Problems)
 	for index, box := range map[string]string{
@@ -336,7 +337,7 @@ func TestIndexStaysWithoutItsMailbox(t *testing.T) {
 		require.NoError(t, err)
 		unlock = append(unlock, func() { require.NoError(t, errors.Join(l.Unlock(), f.Close(), dir.Close())) })
 	}
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Len(t, rep.Problems, len(boxes), "%v", rep.Problems)
 	for index := range boxes {
@@ -358,4 +359,24 @@ func TestIndexStaysWithoutItsMailbox(t *testing.T) {
 			require.Equal(t, want, got, f)
 		}
 	}
+}
+
+// A directory of messages so large that its names are kept in pieces is gone through piece by piece, and each name once.
+func TestLargeDirectoryInPieces(t *testing.T) {
+	old := segmentNames
+	segmentNames = 64
+	defer func() { segmentNames = old }()
+	src, dst := roots(t)
+	const n = 500
+	for i := range n {
+		write(t, filepath.Join(src, fmt.Sprintf("home/alice/Maildir/cur/%d.M1P1.host:2,", i)), mail)
+	}
+	opt := &Options{State: filepath.Join(t.TempDir(), "state")}
+	rep := syncOK(t, src, dst, opt)
+	require.EqualValues(t, n, rep.Files)
+	require.EqualValues(t, n, rep.CopiedFiles)
+	rep = syncOK(t, src, dst, opt)
+	require.EqualValues(t, n, rep.Files)
+	require.Zero(t, rep.CopiedFiles)
+	sameTrees(t, src, dst, nil)
 }

@@ -50,7 +50,7 @@ type file interface {
 }
 
 // openSource opens what a pass reads.
-func openSource(ctx context.Context, src Source) (source, error) {
+func openSource(ctx context.Context, src Source, p *pass) (source, error) {
 	switch s := src.(type) {
 	case Dir:
 		fd, err := openTop(string(s))
@@ -58,6 +58,13 @@ func openSource(ctx context.Context, src Source) (source, error) {
 			return nil, err
 		}
 		return localSource(fd), nil
+	case *Remote:
+		r, err := openRemote(ctx, s, p)
+		if err != nil {
+			return nil, err
+		}
+		p.seen = r.now()
+		return r, nil
 	case nil:
 		return nil, errors.New("no source")
 	}

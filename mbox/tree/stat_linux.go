@@ -36,6 +36,7 @@ func (s *stat) typ() uint32   { return s.mode & unix.S_IFMT }
 func (s *stat) perm() uint32  { return s.mode & 0o7777 }
 func (s *stat) regular() bool { return s.typ() == unix.S_IFREG }
 func (s *stat) dir() bool     { return s.typ() == unix.S_IFDIR }
+func (s *stat) device() bool  { return s.typ() == unix.S_IFBLK || s.typ() == unix.S_IFCHR }
 
 // same tells whether both describe one object of one type.
 func (s *stat) same(o *stat) bool { return s.dev == o.dev && s.ino == o.ino && s.typ() == o.typ() }

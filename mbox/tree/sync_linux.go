@@ -29,6 +29,7 @@ type syncer struct {
 	devs    map[uint64]int      // device of the target -> a descriptor on it, for syncfs
 	swept   map[inode]bool
 	buf     []byte
+	courier *courier // with another host as the source: there are no workers
 }
 
 // job is work for a worker: one file, or a batch of new ones that nobody looked at yet.
@@ -55,19 +56,30 @@ func Sync(ctx context.Context, src Source, dst string, opt *Options) (*Report, e
 	}
 	s := &syncer{p: p, ctx: ctx, workers: workerCount, jobs: make(chan job, 256), devs: map[uint64]int{}, swept: map[inode]bool{}, buf: make([]byte, 256<<10)}
 	p.do = s
-	for i := 1; i <= s.workers; i++ {
-		s.live.Add(1)
-		go s.work(i)
+	if r, ok := p.src.(*remote); ok {
+		var cancel context.CancelCauseFunc
+		s.ctx, cancel = context.WithCancelCause(ctx)
+		defer cancel(nil)
+		ctx, s.courier, s.workers = s.ctx, &courier{s: s, r: r, cancel: cancel}, 1
+	} else {
+		for i := 1; i <= s.workers; i++ {
+			s.live.Add(1)
+			go s.work(i)
+		}
 	}
 	s.sweepLocks()
 	err = p.run(ctx)
 	if err == nil {
 		err = s.checkCanaries(ctx)
 	}
+	s.wait()
 	close(s.jobs)
 	s.live.Wait()
 	if err == nil {
 		err = errors.Join(s.recordLinked(), s.deleteVanished(ctx), ctx.Err())
+	}
+	if why := context.Cause(ctx); errors.Is(err, context.Canceled) && why != nil {
+		err = why // the line to the other host
 	}
 	s.endParents()
 	s.checkQuotas()
@@ -118,7 +130,12 @@ func (s *syncer) noteDev(d *dir, st *stat) {
 	}
 }
 
-func (s *syncer) wait() { s.busy.Wait() }
+func (s *syncer) wait() {
+	if s.courier != nil {
+		s.courier.wait()
+	}
+	s.busy.Wait()
+}
 
 func (s *syncer) work(n int) {
 	defer s.live.Done()
@@ -144,13 +161,17 @@ func (s *syncer) hand(j job) {
 		h.direct.Add(1)
 		h.given += len(j.names)
 	}
+	if s.courier != nil {
+		s.courier.hand(j)
+		return
+	}
 	j.d.pending.Add(1)
 	s.busy.Add(1)
 	s.jobs <- j
 }
 
 func (s *syncer) object(ctx context.Context, it *item) error {
-	if it.st.nlink > 1 {
+	if it.st.nlink > 1 && s.courier == nil {
 		s.wait() // a worker may be making another name of this file
 	}
 	v, err := s.p.judge(ctx, it)
@@ -193,13 +214,17 @@ func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
 		v.t, v.old = nil, nil
 		it.d.book.drop(it.to)
 	}
+	if s.courier != nil && it.st.device() && s.courier.r.plain {
+		s.hand(job{d: it.d, it: it, v: *v}) // find does not tell its number, tar does
+		return nil
+	}
 	if !it.st.regular() {
 		if err := s.special(it, v); err != nil {
 			s.failed(it, "copy", err)
 		}
 		return nil
 	}
-	if s.p.mailbox(it) {
+	if s.p.local() && s.p.mailbox(it) {
 		s.wait()
 		return s.copyMailbox(ctx, it, v)
 	}
@@ -242,7 +267,7 @@ func (s *syncer) record(it *item, v *verdict, st, t *stat, soft bool) {
 			v.fromDir.book.drop(g.name)
 		}
 	}
-	it.d.book.put(&entry{name: it.to, src: st.tuple(), dst: t.tuple(), racy: st.regular() && racy(st, time.Now())}, soft)
+	it.d.book.put(&entry{name: it.to, src: st.tuple(), dst: t.tuple(), racy: st.regular() && racy(st, s.p.now())}, soft)
 }
 
 // touch notes that the target's side of d is about to change.
@@ -298,7 +323,7 @@ func (s *syncer) setMetadata(it *item, v *verdict) error {
 	if err != nil {
 		return err
 	}
-	defer src.close()
+	defer src.close() // a source on this host: another one sends such a file again, for its attributes
 	defer closeFd(dst)
 	st, err := src.stat()
 	if err != nil {

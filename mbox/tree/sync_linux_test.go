@@ -35,7 +35,7 @@ func TestEverythingIsKept(t *testing.T) {
 	require.Less(t, st.Blocks, int64(1000), "the hole was filled")
 	noTemps(t, dst)
 	for _, how := range []How{ByStat, ByHash} {
-		v, err := Verify(t.Context(), Dir(src), dst, nil, how)
+		v, err := Verify(t.Context(), From(src), dst, nil, how)
 		require.NoError(t, err)
 		require.Empty(t, v.Problems)
 		require.Equal(t, v.Files+v.Dirs, v.Verified)
@@ -111,7 +111,7 @@ func TestDepthBeyondPathMax(t *testing.T) {
 	require.EqualValues(t, 1, rep.CopiedFiles)
 	rep = syncOK(t, src, dst, opt)
 	require.EqualValues(t, 1, rep.Unchanged)
-	v, err := Verify(t.Context(), Dir(src), dst, nil, ByHash)
+	v, err := Verify(t.Context(), From(src), dst, nil, ByHash)
 	require.NoError(t, err)
 	require.Empty(t, v.Problems)
 	require.EqualValues(t, 32, v.Verified)
@@ -143,7 +143,7 @@ func TestPairsAndParents(t *testing.T) {
 		GIDs:  map[uint32]uint32{12: 8, 0: 0},
 		Pairs: []Pair{{"export/home/alice", "srv/home/alicia"}, {"var/mail/alice", "var/mail/alicia"}, {"home/nobody", "home/nobody"}},
 	}
-	rep, err := Sync(t.Context(), Dir(src), dst, opt)
+	rep, err := Sync(t.Context(), From(src), dst, opt)
 	require.NoError(t, err)
 	require.Empty(t, rep.Problems)
 	require.Equal(t, []Problem{{Path: "home/nobody", Op: "absent", Error: "absent at the source"}}, rep.Skipped)
@@ -185,7 +185,7 @@ func TestCancelLeavesNothingHalf(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	opt := &Options{State: filepath.Join(t.TempDir(), "state"), Progress: func(Event) { cancel() }}
-	_, err := Sync(ctx, Dir(src), dst, opt)
+	_, err := Sync(ctx, From(src), dst, opt)
 	require.ErrorIs(t, err, context.Canceled)
 	got, _ := look(t, dst)
 	for path, s := range got {
@@ -207,7 +207,7 @@ func TestDiffTellsAndWritesNothing(t *testing.T) {
 	opt := &Options{State: filepath.Join(t.TempDir(), "state"), Delete: true}
 	diff := func() (out []Change) {
 		before := stats(t, src, dst)
-		rep, err := Diff(t.Context(), Dir(src), dst, opt, func(c Change) error {
+		rep, err := Diff(t.Context(), From(src), dst, opt, func(c Change) error {
 			out = append(out, c)
 			return nil
 		})
@@ -226,7 +226,7 @@ func TestDiffTellsAndWritesNothing(t *testing.T) {
 	require.Contains(t, diff(), Change{Op: OpUpdate, Path: "h/b", Bytes: 3})
 	require.Contains(t, diff(), Change{Op: OpDelete, Path: "h/c"})
 	enough := errors.New("enough")
-	_, err := Diff(t.Context(), Dir(src), dst, opt, func(Change) error { return enough })
+	_, err := Diff(t.Context(), From(src), dst, opt, func(Change) error { return enough })
 	require.ErrorIs(t, err, enough)
 	syncOK(t, src, dst, opt)
 	require.Empty(t, diff())
@@ -249,7 +249,7 @@ func TestVerifyFindsEachDifference(t *testing.T) {
 	require.NoError(t, os.Mkdir(in("type"), 0o600))
 	require.NoError(t, unix.Setxattr(in("attr"), "user.x", []byte("y"), 0))
 	bad := func(how How) (out []string) {
-		rep, err := Verify(t.Context(), Dir(src), dst, nil, how)
+		rep, err := Verify(t.Context(), From(src), dst, nil, how)
 		require.NoError(t, err)
 		require.EqualValues(t, len(rep.Problems), rep.Mismatched)
 		for _, p := range rep.Problems {
@@ -261,7 +261,7 @@ func TestVerifyFindsEachDifference(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{".", "size", "mode", "time", "gone", "type", "attr"}, bad(ByStat))
 	require.ElementsMatch(t, []string{".", "content", "size", "mode", "time", "gone", "type", "attr"}, bad(ByHash))
-	_, err := Verify(t.Context(), Dir(src), dst, nil, "quick")
+	_, err := Verify(t.Context(), From(src), dst, nil, "quick")
 	require.ErrorContains(t, err, `"quick"`)
 }
 
@@ -285,7 +285,7 @@ func TestRoots(t *testing.T) {
 		{src, dst, &Options{Pairs: []Pair{{".", "x"}}}, "root"},
 		{src, dst, &Options{State: filepath.Join(dst, "f")}, "state file"},
 	} {
-		_, err := Sync(t.Context(), Dir(c.src), c.dst, c.opt)
+		_, err := Sync(t.Context(), From(c.src), c.dst, c.opt)
 		require.ErrorContains(t, err, c.want)
 	}
 }

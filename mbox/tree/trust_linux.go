@@ -118,8 +118,8 @@ func (d *dir) keepPart(s *state) {
 	}
 }
 
-// largeDir is the size from which a directory is worth counting; a name takes some 20 bytes on tmpfs and 60 on ext4.
-const largeDir = segmentNames * 20
+// bytesPerName tells from which size on a directory is worth counting; a name takes some 20 bytes on tmpfs and 60 on ext4.
+const bytesPerName = 20
 
 // segments tells in how many pieces the names of d are to be kept.
 func (p *pass) segments(d *dir) (int, error) {
@@ -129,7 +129,7 @@ func (p *pass) segments(d *dir) (int, error) {
 	if d.trusted {
 		return d.rec.segments, nil
 	}
-	if d.st.size < largeDir && (d.rec == nil || d.rec.segments == 1) {
+	if d.st.size < int64(segmentNames*bytesPerName) && (d.rec == nil || d.rec.segments == 1) {
 		return 1, nil
 	}
 	n := 1
@@ -148,6 +148,9 @@ func (p *pass) segments(d *dir) (int, error) {
 // failIn lists a problem with a name of d, which is then not to be trusted.
 func (p *pass) failIn(d *dir, path, op string, err error) {
 	d.book.fail()
+	if isFull(err) {
+		d.pair.stopped.Store(true)
+	}
 	p.fail(path, op, err)
 }
 

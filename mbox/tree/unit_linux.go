@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"path"
+	"slices"
 	"sync"
 )
 
@@ -14,13 +15,43 @@ import (
 // hold keeps the copies of index files in staging until their mailbox has its place.
 type hold struct {
 	mu   sync.Mutex
-	list []func(publish bool)
+	list []held
 }
 
-func (h *hold) add(f func(publish bool)) {
+type held struct {
+	it  *item
+	end func(publish bool)
+}
+
+func (h *hold) add(it *item, end func(publish bool)) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.list = append(h.list, f)
+	h.list = append(h.list, held{it, end})
+}
+
+// drop throws a copy away.
+func (h *hold) drop(it *item) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.list = slices.DeleteFunc(h.list, func(x held) bool {
+		if x.it == it {
+			x.end(false)
+		}
+		return x.it == it
+	})
+}
+
+// end publishes the copies, or throws them away.
+func (h *hold) end(publish bool) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, x := range h.list {
+		x.end(publish)
+	}
+	h.list = nil
 }
 
 // holds tells whether d is the index directory of one mailbox: directly in .imap.
@@ -30,20 +61,36 @@ func (d *dir) holds() bool {
 
 // unit copies the mailbox of the index directory c and then lets the index follow.
 func (s *syncer) unit(ctx context.Context, c *dir) error {
+	if s.courier != nil {
+		return s.unitFrom(ctx, c)
+	}
 	s.wait()
 	if len(c.hold.list) == 0 {
 		return nil
 	}
 	box, err := s.boxOf(ctx, c)
 	s.wait()
-	ok := err == nil && !s.p.failedOn(box)
+	s.follows(c, box, err == nil)
+	return err
+}
+
+// unitFrom does the same with another host: the index was asked for before its mailbox is, and follows it when both are here.
+func (s *syncer) unitFrom(ctx context.Context, c *dir) error {
+	if !c.given {
+		return nil
+	}
+	box, err := s.boxOf(ctx, c)
+	s.courier.then(c, func(ok bool) { s.follows(c, box, ok && err == nil && !s.courier.late[box]) })
+	return err
+}
+
+// follows lets the index have its place when its mailbox has its own.
+func (s *syncer) follows(c *dir, box string, ok bool) {
+	ok = ok && !s.p.failedOn(box)
 	if !ok {
 		c.book.fail()
 	}
-	for _, f := range c.hold.list {
-		f(ok)
-	}
-	return err
+	c.hold.end(ok)
 }
 
 // boxOf copies the mailbox that c is the index of and tells its path at the target.
@@ -57,8 +104,9 @@ func (s *syncer) boxOf(ctx context.Context, c *dir) (string, error) {
 		return home.join(c.base), s.p.entry(ctx, home, dent{name: c.base, to: c.base}, false)
 	}
 	if inbox := s.p.inboxAfter(c.pair); inbox != nil && c.base == "INBOX" {
-		defer func(r *pairRun) { s.p.pair = r }(s.p.pair)
-		s.p.pair, inbox.done = inbox, true
+		defer func(r *pairRun) { s.p.pair.Store(r) }(s.p.pair.Load())
+		s.p.pair.Store(inbox)
+		inbox.done = true
 		err := s.p.runPair(ctx, inbox)
 		if errors.Is(err, errStopped) {
 			err = nil

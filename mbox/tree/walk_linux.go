@@ -3,7 +3,9 @@ package tree
 import (
 	"context"
 	"errors"
+	"slices"
 	"sort"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,6 +14,14 @@ import (
 func (p *pass) local() bool {
 	_, ok := p.src.(localSource)
 	return ok
+}
+
+// now is what the clock of the source showed before the first look at it, or shows.
+func (p *pass) now() time.Time {
+	if p.local() {
+		return time.Now()
+	}
+	return p.seen
 }
 
 // release says that one thing below d is finished; the last one closes d, and so on upwards.
@@ -40,7 +50,9 @@ func (p *pass) walk(ctx context.Context, d *dir) error {
 		} else if err := p.entry(ctx, d, dent{name: first, to: first}, false); err != nil {
 			return err
 		}
-		p.do.wait()
+		if p.local() {
+			p.do.wait() // another host sends in the order of asking
+		}
 	}
 	if d.pair.second {
 		for _, path := range sortedKeys(d.pair.only) {
@@ -143,11 +155,11 @@ func (p *pass) list(ctx context.Context, d *dir, seg int, but string, again bool
 		if p.hooks.listed != nil {
 			p.hooks.listed(d)
 		}
-		if ents, err = p.batch(ctx, d, ents, again); err != nil {
+		if ents, err = p.batch(ctx, d, inSegment(d, seg, ents), again); err != nil {
 			return false, err
 		}
 		for _, e := range ents {
-			if e.name == but && but != "" || d.early[e.name] || d.next.segments > 1 && segmentOf(e.name, d.next.segments) != seg {
+			if e.name == but && but != "" || d.early[e.name] {
 				continue
 			}
 			if err := p.entry(ctx, d, e, again); err != nil {
@@ -158,6 +170,14 @@ func (p *pass) list(ctx context.Context, d *dir, seg int, but string, again bool
 			return false, err
 		}
 	}
+}
+
+// inSegment leaves the names that belong to one piece of a large directory.
+func inSegment(d *dir, seg int, ents []dent) []dent {
+	if n := d.next.segments; n > 1 {
+		return slices.DeleteFunc(ents, func(e dent) bool { return segmentOf(e.name, n) != seg })
+	}
+	return ents
 }
 
 // batch hands out at once what needs no look at one by one, and returns the rest.
@@ -315,6 +335,9 @@ func (p *pass) into(ctx context.Context, c *dir, to string) error {
 	s, sync := p.do.(*syncer)
 	if sync && c.holds() {
 		c.hold = &hold{}
+	}
+	if sync && s.courier != nil && !c.pair.second && (c.rec == nil || c.rec.src != c.st.tuple()) {
+		s.courier.attributes(c)
 	}
 	err = p.walk(ctx, c)
 	if c.hidden != nil {

@@ -1,0 +1,418 @@
+package tree
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// A manifest tells all that a walk looks at, without content. It is a stream of records:
+//
+//	H boot-id NUL seconds-now NUL seconds-since-boot NUL features NUL
+//	for each object, parents before what is in them: type and numbers, separated by blanks, NUL, path NUL, link text NUL
+//	E status NUL messages NUL
+//
+// The numbers are those of find's -printf: %D %i %m %n %U %G %s %b %A@ %T@ %C@ (device, inode, octal mode, links, owner,
+// group, size, blocks of 512 bytes, three times in seconds). The program itself adds: the device number of a node and,
+// for a directory whose names it did not list because nothing changed, the word "same".
+
+// manifest is a received one. Names are kept in a file, directory by directory: memory grows with the directories only.
+type manifest struct {
+	head     head
+	file     *os.File // has no name
+	size     int64
+	at       map[string]span // directories below the source root -> their names
+	messages []string        // of find, about what it could not see
+}
+
+// head is the first record.
+type head struct {
+	boot     string
+	now      stamp
+	clock    string // as clockFact
+	features map[string]bool
+}
+
+type span struct {
+	off int64
+	n   int32 // bytes
+	not bool  // not listed: nothing changed there
+}
+
+// known is one object of a manifest.
+type known struct {
+	name string
+	st   stat
+	text string // of a symbolic link
+}
+
+func newManifest() (*manifest, error) {
+	f, err := os.CreateTemp("", "mailmove-manifest-")
+	if err != nil {
+		return nil, err
+	}
+	return &manifest{file: f, at: map[string]span{}}, os.Remove(f.Name())
+}
+
+// add reads a manifest and puts it to what is there.
+func (m *manifest) add(r io.Reader) error {
+	b := &builder{m: m, out: bufio.NewWriterSize(&appender{m.file, m.size}, 256<<10), at: m.size, bare: map[string][]known{}}
+	h, messages, err := readManifest(r, b.object)
+	if err != nil {
+		return err
+	}
+	if m.head.boot == "" {
+		m.head = h
+	}
+	m.messages = append(m.messages, messages...)
+	if err := b.end(); err != nil {
+		return err
+	}
+	m.size = b.at
+	return nil
+}
+
+// readManifest calls each for every object; not: the names of the directory are left out.
+func readManifest(r io.Reader, each func(where string, k known, not bool) error) (h head, messages []string, err error) {
+	in := bufio.NewReaderSize(r, 256<<10)
+	for {
+		kind, err := in.ReadByte()
+		switch {
+		case err != nil:
+			return h, nil, cut(err)
+		case kind == 'H':
+			h, err = readHead(in)
+		case kind == 'E':
+			messages, err = readEnd(in)
+			if _, e := in.ReadByte(); err == nil && !errors.Is(e, io.EOF) {
+				err = errors.New("manifest: more after its end")
+			}
+			return h, messages, err
+		default:
+			err = readObject(kind, in, each)
+		}
+		if err != nil {
+			return h, nil, err
+		}
+	}
+}
+
+func readObject(kind byte, in *bufio.Reader, each func(where string, k known, not bool) error) error {
+	numbers, err := word(in)
+	if err != nil {
+		return err
+	}
+	where, err := word(in)
+	if err != nil {
+		return err
+	}
+	k := known{}
+	if k.text, err = word(in); err != nil {
+		return err
+	}
+	not := false
+	if k.st, not, err = parseNumbers(kind, numbers); err != nil {
+		return fmt.Errorf("manifest: %q: %w", where, err)
+	}
+	where = strings.TrimPrefix(where, "./")
+	if !validPath(where) {
+		return fmt.Errorf("manifest: path %q", where)
+	}
+	_, k.name = splitPath(where)
+	return each(where, k, not)
+}
+
+// cut explains a stream that ended in the middle.
+func cut(err error) error {
+	if isEOF(err) {
+		return errCut
+	}
+	return err
+}
+
+var errCut = errors.New("the other host's answer was cut off")
+
+type appender struct {
+	f  *os.File
+	at int64
+}
+
+func (a *appender) Write(b []byte) (int, error) {
+	n, err := a.f.WriteAt(b, a.at)
+	a.at += int64(n)
+	return n, err
+}
+
+// word reads up to a NUL. A path is at most as long as the deepest tree that we would walk.
+func word(in *bufio.Reader) (string, error) {
+	const most = 1 << 20
+	var long []byte
+	for {
+		b, err := in.ReadSlice(0)
+		if err == nil && long == nil {
+			return string(b[:len(b)-1]), nil
+		}
+		if long = append(long, b...); len(long) > most {
+			return "", errors.New("manifest: a word without end")
+		}
+		if err == nil {
+			return string(long[:len(long)-1]), nil
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return "", cut(err)
+		}
+	}
+}
+
+func readHead(in *bufio.Reader) (h head, err error) {
+	var f [4]string
+	for i := range f {
+		if f[i], err = word(in); err != nil {
+			return h, err
+		}
+	}
+	now, err1 := parseStamp(f[1])
+	up, err2 := parseStamp(f[2])
+	if err := errors.Join(err1, err2); err != nil {
+		return h, fmt.Errorf("manifest: clock: %w", err)
+	}
+	h = head{boot: f[0], now: now, features: map[string]bool{}}
+	ns := func(s stamp) int64 { return s.sec*1e9 + int64(s.ns) }
+	h.clock = fmt.Sprintf("%d %d", ns(now)-ns(up), ns(up))
+	for _, w := range strings.Fields(f[3]) {
+		h.features[w] = true
+	}
+	return h, nil
+}
+
+// readEnd gives what find said of names that it could not see. That one went away while it looked is the life of a mail
+// store.
+func readEnd(in *bufio.Reader) (messages []string, err error) {
+	if _, err := word(in); err != nil {
+		return nil, err
+	}
+	text, err := word(in)
+	for l := range strings.Lines(text) {
+		if l = strings.TrimSpace(l); l != "" && !strings.HasSuffix(l, "No such file or directory") && !strings.HasSuffix(l, "Not a directory") {
+			messages = append(messages, l)
+		}
+	}
+	return messages, err
+}
+
+// builder groups the objects by directory.
+type builder struct {
+	m     *manifest
+	out   *bufio.Writer
+	at    int64
+	stack []level
+	bare  map[string][]known // names in directories that were not listed themselves
+}
+
+// level is a directory of which not all names have come yet.
+type level struct {
+	path  string
+	names []known
+	not   bool
+}
+
+func (b *builder) object(where string, k known, not bool) error {
+	up, _ := splitPath(where)
+	for len(b.stack) > 0 && !below(where, b.stack[len(b.stack)-1].path) {
+		if err := b.pop(); err != nil {
+			return err
+		}
+	}
+	switch n := len(b.stack) - 1; {
+	case n >= 0 && b.stack[n].path == up && where != ".":
+		b.stack[n].names = append(b.stack[n].names, k)
+	default:
+		b.bare[up] = append(b.bare[up], k) // the top of a pair; "." is kept in itself
+	}
+	if k.st.dir() {
+		b.stack = append(b.stack, level{path: where, not: not})
+	}
+	return nil
+}
+
+// below tells whether a path is in a directory or deeper.
+func below(where, dir string) bool {
+	return where != "." && (dir == "." || strings.HasPrefix(where, dir) && len(where) > len(dir) && where[len(dir)] == '/')
+}
+
+// pop writes out the directory whose names have all come.
+func (b *builder) pop() error {
+	l := b.stack[len(b.stack)-1]
+	b.stack = b.stack[:len(b.stack)-1]
+	if _, twice := b.m.at[l.path]; twice && len(l.names) == 0 && !l.not {
+		return nil // a parent that was named for its own sake
+	}
+	return b.write(l)
+}
+
+func (b *builder) write(l level) error {
+	slices.SortFunc(l.names, func(a, b known) int { return strings.Compare(a.name, b.name) })
+	var buf []byte
+	for i := range l.names {
+		buf = l.names[i].encode(buf)
+	}
+	if len(buf) > 1<<30 {
+		return fmt.Errorf("manifest: %q has too many names", l.path)
+	}
+	b.m.at[l.path] = span{b.at, int32(len(buf)), l.not}
+	n, err := b.out.Write(buf)
+	b.at += int64(n)
+	return err
+}
+
+// end writes out what is left. The names that came without their directory are those of pairs' tops.
+func (b *builder) end() error {
+	for len(b.stack) > 0 {
+		if err := b.pop(); err != nil {
+			return err
+		}
+	}
+	if err := b.out.Flush(); err != nil {
+		return err
+	}
+	for up, names := range b.bare {
+		old, err := b.m.read(up)
+		if err != nil {
+			return err
+		}
+		for _, k := range names {
+			if i, ok := find(old, k.name); !ok {
+				old = slices.Insert(old, i, k)
+			}
+		}
+		if err := b.write(level{path: up, names: old}); err != nil {
+			return err
+		}
+	}
+	return b.out.Flush()
+}
+
+// read gives the names of a directory in order; none for one that the manifest does not have.
+func (m *manifest) read(dir string) ([]known, error) {
+	s, ok := m.at[dir]
+	if !ok || s.n == 0 {
+		return nil, nil
+	}
+	buf := make([]byte, s.n)
+	if _, err := m.file.ReadAt(buf, s.off); err != nil {
+		return nil, err
+	}
+	var all []known
+	for len(buf) > 0 {
+		var k known
+		if buf = k.decode(buf); buf == nil {
+			return nil, errors.New("manifest: damaged")
+		}
+		all = append(all, k)
+	}
+	return all, nil
+}
+
+// encode appends the form that is kept in the file.
+func (k *known) encode(b []byte) []byte {
+	s := &k.st
+	for _, v := range []uint64{s.dev, s.ino, uint64(s.mode), uint64(s.nlink), uint64(s.uid), uint64(s.gid), uint64(s.size), uint64(s.blocks), s.rdev,
+		uint64(s.atime.sec), uint64(s.atime.ns), uint64(s.mtime.sec), uint64(s.mtime.ns), uint64(s.ctime.sec), uint64(s.ctime.ns),
+		uint64(len(k.name)), uint64(len(k.text))} {
+		b = binary.AppendUvarint(b, v)
+	}
+	return append(append(b, k.name...), k.text...)
+}
+
+// decode reads one object and returns the rest; nil: there is none.
+func (k *known) decode(b []byte) []byte {
+	var v [17]uint64
+	for i := range v {
+		n := 0
+		if v[i], n = binary.Uvarint(b); n <= 0 {
+			return nil
+		}
+		b = b[n:]
+	}
+	if v[15] > uint64(len(b)) || v[16] > uint64(len(b))-v[15] {
+		return nil
+	}
+	k.name, k.text = string(b[:v[15]]), string(b[v[15]:v[15]+v[16]])
+	k.st = stat{
+		dev: v[0], ino: v[1], mode: uint32(v[2]), nlink: uint32(v[3]), uid: uint32(v[4]), gid: uint32(v[5]), size: int64(v[6]), blocks: int64(v[7]), rdev: v[8],
+		atime: stamp{int64(v[9]), uint32(v[10])}, mtime: stamp{int64(v[11]), uint32(v[12])}, ctime: stamp{int64(v[13]), uint32(v[14])},
+	}
+	return b[v[15]+v[16]:]
+}
+
+var types = map[byte]uint32{'f': unix.S_IFREG, 'd': unix.S_IFDIR, 'l': unix.S_IFLNK, 'p': unix.S_IFIFO, 's': unix.S_IFSOCK, 'b': unix.S_IFBLK, 'c': unix.S_IFCHR}
+
+// parseNumbers reads the first word of an object's record.
+func parseNumbers(kind byte, text string) (s stat, same bool, err error) {
+	typ, ok := types[kind]
+	f := strings.Fields(text)
+	if !ok || len(f) < 11 {
+		return s, false, fmt.Errorf("type %q with %d numbers", kind, len(f))
+	}
+	num := func(i, base int) (n uint64) {
+		n, e := strconv.ParseUint(f[i], base, 64)
+		err = errors.Join(err, e)
+		return n
+	}
+	s = stat{dev: num(0, 10), ino: num(1, 10), mode: typ | uint32(num(2, 8)&0o7777), nlink: uint32(num(3, 10)), uid: uint32(num(4, 10)),
+		gid: uint32(num(5, 10)), size: int64(num(6, 10) &^ (1 << 63)), blocks: int64(num(7, 10) &^ (1 << 63))}
+	for i, t := range []*stamp{&s.atime, &s.mtime, &s.ctime} {
+		var e error
+		*t, e = parseStamp(f[8+i])
+		err = errors.Join(err, e)
+	}
+	for _, w := range f[11:] {
+		if w == "same" {
+			same = true
+		} else if s.rdev, ok = parseRdev(w); !ok {
+			err = errors.Join(err, fmt.Errorf("word %q", w))
+		}
+	}
+	return s, same, err
+}
+
+func parseRdev(w string) (uint64, bool) {
+	v, ok := strings.CutPrefix(w, "rdev=")
+	n, err := strconv.ParseUint(v, 10, 64)
+	return n, ok && err == nil
+}
+
+// parseStamp reads seconds with up to ten digits behind the point, of which find's last is always 0. A time before 1970 has
+// its fraction counted from the second below: find writes -1.5 as -1.5000000000 for the second -1 and half a second on.
+func parseStamp(text string) (s stamp, err error) {
+	whole, frac, _ := strings.Cut(text, ".")
+	if s.sec, err = strconv.ParseInt(whole, 10, 64); err != nil || frac == "" {
+		return s, err
+	}
+	frac = (frac + "000000000")[:9]
+	ns, err := strconv.ParseUint(frac, 10, 32)
+	s.ns = uint32(ns)
+	return s, err
+}
+
+// dir gives the names of a directory in order.
+func (m *manifest) dir(where string) ([]known, error) {
+	names, err := m.read(where)
+	if where == "." { // it is kept among its own names
+		names = slices.DeleteFunc(names, func(k known) bool { return k.name == "." })
+	}
+	return names, err
+}
+
+// find gives the place of a name among sorted ones.
+func find(names []known, name string) (i int, ok bool) {
+	return slices.BinarySearchFunc(names, name, func(k known, n string) int { return strings.Compare(k.name, n) })
+}

@@ -1,0 +1,279 @@
+package tree
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// remote is another host's tree during one pass.
+type remote struct {
+	*Remote
+	ctx   context.Context // of the pass: folders ask the other host, too
+	m     *manifest
+	plain bool
+}
+
+// errNoAttrs says that the attributes of an object are not known: it did not change, or the way to the other host has none.
+var errNoAttrs = errors.New("attributes are not known")
+
+// openRemote gets the manifest of all that the pairs name.
+func openRemote(ctx context.Context, r *Remote, p *pass) (*remote, error) {
+	s := &remote{Remote: r, ctx: ctx, plain: len(r.Helper) == 0}
+	if r.Start == nil {
+		return nil, errors.New("a remote source without Start")
+	}
+	m, err := newManifest()
+	if err != nil {
+		return nil, err
+	}
+	s.m = m
+	if err = s.list(ctx, tops(p.pairs), p); err != nil {
+		return s, errors.Join(err, s.close())
+	}
+	for _, need := range []string{"find", "tar", "head", "xargs", "chroot", "sha256sum"} {
+		if s.plain && !m.head.features[need] {
+			return s, errors.Join(fmt.Errorf("the old host has no %s", need), s.close())
+		}
+	}
+	for _, l := range m.messages {
+		p.fail(".", "list", errors.New(l))
+	}
+	return s, nil
+}
+
+// tops are what the pairs name, and the directories on the way to them.
+func tops(pairs []Pair) (t listed) {
+	seen := map[string]bool{}
+	for _, pr := range pairs {
+		for up := pr.From; up != "."; {
+			up, _ = splitPath(up)
+			if !seen[up] {
+				seen[up] = true
+				t.ways = append(t.ways, up)
+			}
+		}
+		t.whole = append(t.whole, pr.From)
+	}
+	return t
+}
+
+// listed is what a manifest is asked for: single objects, and whole trees.
+type listed struct{ ways, whole []string }
+
+// listScript makes a manifest: root, bytes of the names of single objects on stdin; those of trees follow.
+const listScript = `LC_ALL=C; export LC_ALL
+cd -- "$1" || exit 9
+exec 3>&1
+boot=; up=
+read -r boot </proc/sys/kernel/random/boot_id
+read -r up rest </proc/uptime
+f=
+for p in find tar head xargs chroot sha256sum; do command -v "$p" >/dev/null 2>&1 && f="$f $p"; done
+tar --help 2>/dev/null | grep -q -e --xattrs-include && f="$f xattrs"
+printf 'H%s\0%s\0%s\0%s\0' "$boot" "$(date +%s.%N)" "$up" "$f"
+F='%y%D %i %m %n %U %G %s %b %A@ %T@ %C@\0%p\0%l\0'
+e=$({
+	head -c "$2" | xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -maxdepth 0 -printf "$F"' sh "$F"
+	xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -xdev -printf "$F"' sh "$F"
+} 2>&1 >&3)
+printf 'E%s\0%s\0' "$?" "$e"`
+
+// list asks for a manifest and adds it.
+func (s *remote) list(ctx context.Context, t listed, p *pass) error {
+	ways, whole := names(t.ways), names(t.whole)
+	in := bytes.NewReader(append(ways, whole...))
+	out, err := s.start(ctx, in, "manifest", listScript, s.top(), fmt.Sprint(len(ways)))
+	if err != nil {
+		return err
+	}
+	return joinEnd(s.m.add(out), out.Close())
+}
+
+// joinEnd prefers what the command said of its end to the cut stream that it left.
+func joinEnd(err, end error) error {
+	if end != nil && (err == nil || errors.Is(err, errCut) || isEOF(err)) {
+		return end
+	}
+	return err
+}
+
+func (s *remote) top() string {
+	if s.Root == "" {
+		return "/"
+	}
+	return s.Root
+}
+
+// start runs a script of ours, or asks the helper for the same.
+func (s *remote) start(ctx context.Context, stdin io.Reader, verb, script string, args ...string) (io.ReadCloser, error) {
+	if s.plain {
+		return s.Start(ctx, stdin, script, args...)
+	}
+	return s.Start(ctx, stdin, `exec "$@"`, append(append([]string{}, s.Helper...), append([]string{verb}, args...)...)...)
+}
+
+// names writes paths as find and tar take them: none looks like an option.
+func names(paths []string) []byte {
+	var b bytes.Buffer
+	for _, p := range paths {
+		if p != "." {
+			b.WriteString("./")
+		}
+		b.WriteString(p)
+		b.WriteByte(0)
+	}
+	return b.Bytes()
+}
+
+func (s *remote) root() (folder, error) {
+	names, err := s.m.read(".")
+	if err != nil {
+		return nil, err
+	}
+	i, ok := find(names, ".")
+	if !ok {
+		return nil, fmt.Errorf("manifest: without its root: %w", errCut)
+	}
+	return s.folder(".", names[i])
+}
+
+func (s *remote) facts() facts {
+	return facts{bootID() + " " + s.m.head.boot, s.m.head.clock}
+}
+
+// now is when the manifest was begun, by the other host's clock.
+func (s *remote) now() time.Time { return time.Unix(s.m.head.now.sec, int64(s.m.head.now.ns)) }
+
+func (s *remote) close() error {
+	if s.m == nil {
+		return nil
+	}
+	return s.m.file.Close()
+}
+
+// folder reads the names of a directory; of one that was passed over because nothing changed in it they are asked for now.
+func (s *remote) folder(where string, self known) (folder, error) {
+	if s.m.at[where].not {
+		if err := s.list(s.ctx, listed{whole: []string{where}}, nil); err != nil {
+			return nil, err
+		}
+	}
+	all, err := s.m.dir(where)
+	if err != nil {
+		return nil, err
+	}
+	return &remoteDir{s: s, path: where, self: self, names: all, noAttrs: true}, nil
+}
+
+// remoteDir is a directory of another host, as the manifest has it.
+type remoteDir struct {
+	s       *remote
+	path    string
+	self    known
+	names   []known
+	told    int
+	as      []attr
+	noAttrs bool
+}
+
+func (d *remoteDir) stat() (stat, error) { return d.self.st, nil }
+
+func (d *remoteDir) look(name string) (stat, error) {
+	if name == "." {
+		return d.self.st, nil
+	}
+	if i, ok := find(d.names, name); ok {
+		return d.names[i].st, nil
+	}
+	return stat{}, unix.ENOENT
+}
+
+func (d *remoteDir) list([]byte) (ents []dent, err error) {
+	const batch = 2048
+	for ; d.told < len(d.names) && len(ents) < batch; d.told++ {
+		k := &d.names[d.told]
+		ents = append(ents, dent{name: k.name, to: k.name, typ: uint8(k.st.typ() >> 12)})
+	}
+	return ents, nil
+}
+
+func (d *remoteDir) rewind() error {
+	d.told = 0
+	return nil
+}
+
+func (d *remoteDir) enter(name string) (folder, error) {
+	if name == "." {
+		return d, nil
+	}
+	i, ok := find(d.names, name)
+	switch {
+	case !ok:
+		return nil, unix.ENOENT
+	case !d.names[i].st.dir():
+		return nil, unix.ENOTDIR
+	}
+	return d.s.folder(joinPath(d.path, name), d.names[i])
+}
+
+func (d *remoteDir) open(name string) (file, error) {
+	st, err := d.look(name)
+	if err == nil && !st.regular() {
+		err = errSwapped
+	}
+	return &remoteFile{s: d.s, path: joinPath(d.path, name), st: st}, err
+}
+
+func (d *remoteDir) special(name string, _ *stat) (text string, as []attr, err error) {
+	i, ok := find(d.names, name)
+	if !ok {
+		return "", nil, unix.ENOENT
+	}
+	return d.names[i].text, nil, nil
+}
+
+func (d *remoteDir) attrs() ([]attr, error) {
+	if d.noAttrs {
+		return nil, errNoAttrs
+	}
+	return d.as, nil
+}
+
+func (d *remoteDir) share() (folder, error) { return d, nil }
+
+func (d *remoteDir) close() {}
+
+// remoteFile is a file of another host of which no content has come.
+type remoteFile struct {
+	s    *remote
+	path string
+	st   stat
+}
+
+func (f *remoteFile) stat() (stat, error)    { return f.st, nil }
+func (f *remoteFile) attrs() ([]attr, error) { return nil, errNoAttrs }
+func (f *remoteFile) close()                 {}
+
+func (f *remoteFile) copyTo(context.Context, int, *stat, []byte) (int64, error) {
+	return 0, errors.ErrUnsupported // content comes as a stream, see courier
+}
+
+// same asks the other host for the sum of the file.
+func (f *remoteFile) same(ctx context.Context, dst int, size int64, buf []byte) (bool, error) {
+	sums, err := f.s.sums(ctx, []request{{path: f.path, uid: f.st.uid, gid: f.st.gid}})
+	if err != nil {
+		return false, err
+	}
+	theirs, ok := sums[f.path]
+	if !ok {
+		return false, unix.ENOENT
+	}
+	ours, err := sumOf(ctx, dst, size, buf)
+	return err == nil && ours == theirs, err
+}
