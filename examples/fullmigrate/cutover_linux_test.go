@@ -52,6 +52,7 @@ func hooked() {
 			return &hostcmd.Host{SSH: "new"}
 		}
 	}
+	announceAgain = []time.Duration{0}
 	if at := os.Getenv("TEST_KILL"); at != "" {
 		watchJournal = func(e run.Entry) {
 			if e.Step+" "+string(e.State) == at {
@@ -139,6 +140,9 @@ func (p *pairOfHosts) run(kill string, args ...string) (int, string) {
 	if c.ProcessState == nil {
 		require.NoError(p.t, err)
 	}
+	if c.ProcessState.Sys().(syscall.WaitStatus).Signaled() {
+		return -1, string(out)
+	}
 	return c.ProcessState.ExitCode(), string(out)
 }
 
@@ -206,4 +210,46 @@ func TestCutoverAndBack(t *testing.T) {
 	t.Log(p.onOld("ip addr show dev eth0; ip route"))
 	out = p.ok("status")
 	t.Log(out)
+}
+
+// TestCutoverKilledAtEveryStep kills the program at each line of its journal. The same command then does what one that was
+// left alone does, and from the same point the way back leads to where all began.
+func TestCutoverKilledAtEveryStep(t *testing.T) {
+	if !oracle.Alone(t) {
+		return
+	}
+	p := twoHosts(t)
+	p.ok("sync")
+	before := facts(t, p.to, false)
+	p.ok("cutover", "-iface", "eth0", "-yes")
+	require.Equal(t, "new", p.served())
+	after := facts(t, p.to, false)
+	require.NotEqual(t, before, after)
+	p.ok("rollback", "-yes")
+	for _, kill := range journalLines(stepCutover, cutoverSteps) {
+		code, out := p.run(kill, "cutover", "-iface", "eth0", "-yes")
+		require.Equal(t, -1, code, "%s: %s", kill, out)
+		code, out = p.run("", "sync")
+		require.Equal(t, 2, code, "%s: %s", kill, out)
+		out = p.ok("cutover", "-iface", "eth0", "-yes")
+		require.Equal(t, "new", p.served(), "%s: %s", kill, out)
+		require.Equal(t, after, facts(t, p.to, false), kill)
+		p.ok("rollback", "-yes")
+
+		code, out = p.run(kill, "cutover", "-iface", "eth0", "-yes")
+		require.Equal(t, -1, code, "%s: %s", kill, out)
+		out = p.ok("rollback", "-yes")
+		require.Equal(t, "old", p.served(), "%s: %s", kill, out)
+		require.Equal(t, before, facts(t, p.to, false), kill)
+		p.ok("sync")
+	}
+}
+
+// journalLines are the lines of a phase, but for the last: after that there is nothing left to do.
+func journalLines(phase string, steps []string) []string {
+	all := []string{phase + " begun"}
+	for _, s := range steps {
+		all = append(all, s+" begun", s+" done")
+	}
+	return all
 }

@@ -138,13 +138,16 @@ func (c *cutover) flushLines() (out []string) {
 	return out
 }
 
+// announceAgain is when neighbours are told once more. Tests have no time for it.
+var announceAgain = netcfg.Schedule()[1:3]
+
 // flush asks for the mail that waited, and tells the neighbours again where the address is. What it cannot do is told: the
 // new host serves in any case.
 func (c *cutover) flush(ctx context.Context) error {
 	var wg sync.WaitGroup
 	if mv := c.rec.Move; mv != nil && c.m.new != nil {
 		for _, a := range mv.Plan.Addresses {
-			wg.Go(func() { _, _ = netcfg.Announce(ctx, mv.Plan.Iface, a.Addr(), netcfg.Schedule()[1:3]...) }) // the first time it was told, or why not
+			wg.Go(func() { _, _ = netcfg.Announce(ctx, mv.Plan.Iface, a.Addr(), announceAgain...) }) // the first time it was told, or why not
 		}
 	}
 	for _, b := range c.rec.Backups {
