@@ -2,13 +2,13 @@ package main
 
 import (
 	"context"
-	"errors"
+
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
 
-	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/mbox/tree"
 )
@@ -72,7 +72,9 @@ func (m *migration) remote() bool { return m.mirror != "" }
 // source is where homes and mail are read. This is the only place that knows how.
 func (m *migration) source() (tree.Source, error) {
 	if m.remote() {
-		return nil, &cli.Hinted{Err: errors.New("copying mail through ssh is not in this release"), Hint: "mount the old host's file tree and give its directory"}
+		return &tree.Remote{Start: func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+			return m.old.Start(ctx, stdin, "sh", append([]string{"-c", script, "sh"}, args...)...)
+		}}, nil
 	}
 	return tree.Dir(m.from), nil
 }
