@@ -36,6 +36,9 @@ type migration struct {
 	iface          string
 	oldIface       string
 	domain, dns    string
+	login          string // test account; its password is in passwordFile or the environment
+	passwordFile   string
+	imap, pop3     string
 	apply          bool
 	yes, manual    bool
 }

@@ -44,8 +44,11 @@ PATH=$PATH:/usr/local/sbin:/usr/sbin:/sbin
 id -u
 uname -sr
 echo "$SSH_CONNECTION"
-echo $(dovecot --version 2>/dev/null)
-echo $(cat /proc/sys/kernel/random/boot_id) $(stat -c %d:%i:%Z /etc/passwd)`
+echo $(dovecot --version 2>/dev/null </dev/null)
+` + whoScript
+
+// whoScript tells two hosts apart that share a kernel, or an image.
+const whoScript = "# ask which host it is\necho $(cat /proc/sys/kernel/random/boot_id) $(stat -c %d:%i:%Z /etc/passwd)"
 
 // ask finds out what the host behind ssh is, and refuses what cannot work.
 func (m *migration) ask(ctx context.Context) error {
@@ -61,8 +64,8 @@ func (m *migration) ask(ctx context.Context) error {
 		return &cli.Hinted{Err: fmt.Errorf("%s: the user there is uid %s, want root: only root may read passwords and mail of all", m.src, said[0]),
 			Hint: "let root in by key (PermitRootLogin without-password in sshd_config there) and give -from root@..."}
 	}
-	here, err := m.new.Shell(ctx, nil, askScript)
-	if err == nil && strings.HasSuffix(strings.TrimRight(string(here), "\n"), "\n"+said[4]) {
+	here, err := m.new.Shell(ctx, nil, whoScript)
+	if err == nil && strings.TrimRight(string(here), "\n") == said[4] {
 		return errors.New(m.src + " is this host")
 	}
 	m.host.Kernel = said[1]

@@ -3,7 +3,9 @@
 package main
 
 import (
+	"context"
 	"io/fs"
+	"os/exec"
 	"syscall"
 )
 
@@ -21,4 +23,12 @@ func groupOf(info fs.FileInfo) (uint32, bool) {
 		return 0, false
 	}
 	return st.Gid, true
+}
+
+// asUser prepares a program that runs with the rights of a user, in an empty environment.
+func asUser(ctx context.Context, uid, gid uint32, groups []uint32, name string, args ...string) *exec.Cmd {
+	c := exec.CommandContext(ctx, name, args...)
+	c.Env, c.Dir = []string{"PATH=/usr/bin:/bin", "LC_ALL=C"}, "/"
+	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}
+	return c
 }

@@ -80,7 +80,10 @@ func (o *outcome) String() string {
 		}
 	}
 	for _, f := range o.Failures {
-		fmt.Fprintf(&b, "accounts: %s\n", f)
+		fmt.Fprintf(&b, "problem: %s\n", f)
+	}
+	if o.Live != nil {
+		fmt.Fprintln(&b, o.Live)
 	}
 	owners := os.Geteuid() == 0
 	for _, r := range []*tree.Report{o.Copy, o.Verified} {

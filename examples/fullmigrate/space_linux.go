@@ -12,7 +12,7 @@ import (
 func freeAt(dir string, info fs.FileInfo) (dev uint64, free, left int64) {
 	if info != nil {
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
-			dev = uint64(st.Dev)
+			dev = uint64(st.Dev) //nolint:unconvert // 32 bits on some machines
 		}
 	}
 	var st unix.Statfs_t

@@ -29,7 +29,10 @@ func (p *plan) lookAround(ctx context.Context, m *migration) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	move := &surroundings.Move{SSH: m.old.SSH, GIDs: p.accounts.GIDMap, Users: p.movers(m, oldUsers)}
+	move := &surroundings.Move{GIDs: p.accounts.GIDMap, Users: p.movers(m, oldUsers)}
+	if m.remote() {
+		move.SSH = m.old.SSH
+	}
 	for i, root := range []string{m.from, m.to} {
 		if move.Spool[i], err1 = spoolOf(root); err1 != nil {
 			return err1

@@ -21,7 +21,8 @@ type outcome struct {
 	Copy            *tree.Report `json:"copy,omitempty"`
 	Verified        *tree.Report `json:"verified"`
 	Users           []userMail   `json:"users"`
-	Failures        []string     `json:"failures"` // what the accounts lack
+	Failures        []string     `json:"failures"` // what is not as it must be
+	Live            *asked       `json:"new_host,omitempty"`
 }
 
 // verify looks at the result with other eyes than the copy's: accounts as libc reads them, every object's metadata, and
@@ -40,7 +41,17 @@ func (p *plan) verify(ctx context.Context, m *migration, how tree.How) (err erro
 	if p.Outcome.Verified, err = tree.Verify(ctx, src, m.to, p.options(m), how); err != nil {
 		return err
 	}
-	old, err1 := os.OpenRoot(m.from)
+	return p.compareMail(ctx, m)
+}
+
+// compareMail holds each mailbox against its copy, message by message. Of an old host behind ssh the copy stands for the
+// original, whose bytes it has, as was verified: only the servers differ then.
+func (p *plan) compareMail(ctx context.Context, m *migration) error {
+	from := m.from
+	if m.remote() {
+		from = m.to
+	}
+	old, err1 := os.OpenRoot(from)
 	new, err2 := os.OpenRoot(m.to)
 	if err := errors.Join(err1, err2); err != nil {
 		return err
@@ -57,9 +68,13 @@ func (p *plan) verify(ctx context.Context, m *migration, how tree.How) (err erro
 			p.Outcome.Users = append(p.Outcome.Users, userMail{Name: u.Name, To: u.To, FromUID: u.FromUID, ToUID: u.ToUID, Problems: []string{}})
 		}
 		mail := &p.Outcome.Users[at]
-		for box, err := range tree.Mailboxes(old, t.From) {
+		start := t.From
+		if m.remote() {
+			start = t.To
+		}
+		for box, err := range tree.Mailboxes(old, start) {
 			if err == nil {
-				err = mail.compare(ctx, old, new, box, t.To+strings.TrimPrefix(box, t.From), p.choices)
+				err = mail.compare(ctx, old, new, box, t.To+strings.TrimPrefix(box, start), p.choices)
 			}
 			if err != nil {
 				mail.Problems = append(mail.Problems, fmt.Sprintf("%q: %v", box, err))
@@ -120,6 +135,9 @@ func (m *migration) verifyOnly(ctx context.Context) error {
 		return err
 	}
 	if err := p.verifyPasswords(m); err != nil {
+		return err
+	}
+	if err := p.askNewHost(ctx, m); err != nil {
 		return err
 	}
 	for _, missing := range slices.Concat(p.accounts.Changed, p.passwords.Changed) {
