@@ -43,7 +43,20 @@ func (c *cutover) preflight(ctx context.Context) (err error) {
 	if len(c.p.Blockers) > 0 {
 		return errors.Join(c.m.c.Report(c.p, c.p), cli.ErrFinding)
 	}
-	return c.m.say(c.p)
+	c.sayFindings()
+	return nil
+}
+
+// sayFindings repeats of the plan what is about the hour at hand.
+func (c *cutover) sayFindings() {
+	if c.m.c.JSON {
+		return
+	}
+	for _, f := range c.p.Findings {
+		if f.grave() || f.Severity == "warn" && (f.Part == "services" || f.Part == "address" || f.Part == "mx" || f.Part == "mail") {
+			_ = c.m.c.Print(fmt.Sprintf("%-10s  %s", f.Severity, f)) // who reads it may be gone; the question comes next
+		}
+	}
 }
 
 // outage is what the plan of the backup MX is made for: far more than a cutover takes.
