@@ -3,8 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -20,13 +18,12 @@ const patience = 30 * time.Second
 
 // cutover is the move of the service from the old host to the new one, and the way back.
 type cutover struct {
-	m    *migration
-	dir  *run.Dir
-	p    *plan
-	rec  record
-	now  [2]*service.State // what runs at this moment
-	out  *verdict
-	live []tree.Problem // of the pass while the old host served
+	m   *migration
+	dir *run.Dir
+	p   *plan
+	rec record
+	now [2]*service.State // what runs at this moment
+	out *verdict
 }
 
 // cutOver stops the old host's daemons, copies what changed last, and lets the new host serve. A run that was cut off is
@@ -64,6 +61,7 @@ func (m *migration) cutOver(ctx context.Context) error {
 	if err := c.dir.Step(stepCutover, func() error { return c.steps(ctx) }); err != nil {
 		return c.stuck(err)
 	}
+	c.advise()
 	return c.conclude("the new host serves")
 }
 
@@ -105,7 +103,7 @@ func (c *cutover) copyWhileServing(ctx context.Context) (err error) {
 
 // finalPass copies accounts and mail while nobody writes, and looks whether both sides are alike then.
 func (c *cutover) finalPass(ctx context.Context) (err error) {
-	if c.p, err = c.m.redecide(ctx); err != nil {
+	if c.p, err = c.m.redecide(ctx, c.p); err != nil {
 		return err
 	}
 	if len(c.p.Blockers) > 0 {
@@ -129,36 +127,4 @@ func (c *cutover) finalPass(ctx context.Context) (err error) {
 	}
 	c.m.say1("  compared %d objects in %s", c.p.Outcome.Verified.Verified, since(began))
 	return c.p.lost(c.m, c.p.Outcome.Verified.Problems)
-}
-
-// lost refuses to go on while mail could not be copied; problems with other files are told.
-func (p *plan) lost(m *migration, problems []tree.Problem) error {
-	var mail []string
-	for _, pr := range problems {
-		text := fmt.Sprintf("%q: %s: %s", pr.Path, pr.Op, pr.Error)
-		if p.isMail(pr.Path) {
-			mail = append(mail, text)
-		} else {
-			m.c.Warn("%s", text)
-		}
-	}
-	if len(mail) == 0 {
-		return nil
-	}
-	for _, text := range mail {
-		m.c.Warn("%s", text)
-	}
-	return fmt.Errorf("mail that is not on the new host as on the old one: %d problems, the first: %s", len(mail), mail[0])
-}
-
-// isMail tells of a path on the new host whether mail programs would miss it.
-func (p *plan) isMail(name string) bool {
-	for _, t := range p.trees {
-		if t.inbox && t.To == name {
-			return true
-		}
-	}
-	return slices.ContainsFunc(strings.Split(filepath.ToSlash(name), "/"), func(part string) bool {
-		return part == "mail" || part == "Mail" || part == "Maildir" || part == ".imap" || part == "cur" || part == "new"
-	})
 }

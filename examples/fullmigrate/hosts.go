@@ -32,6 +32,14 @@ var watchJournal func(run.Entry)
 // hosts are the two, the old one first; nil is one that is only a file tree.
 func (m *migration) hosts() [2]*hostcmd.Host { return [2]*hostcmd.Host{m.old, m.new} }
 
+// ssh is how a host is called for ssh; "" for this host, and for one that is only a file tree.
+func (m *migration) ssh(side int) string {
+	if h := m.hosts()[side]; h != nil {
+		return h.SSH
+	}
+	return ""
+}
+
 // lines shows commands as a person would type them on the new host.
 func (m *migration) lines(side int, commands []service.Command) (out []string) {
 	for _, c := range commands {
@@ -41,8 +49,8 @@ func (m *migration) lines(side int, commands []service.Command) (out []string) {
 }
 
 func (m *migration) line(side int, command string) string {
-	if h := m.hosts()[side]; h != nil && h.SSH != "" {
-		return "ssh " + hostcmd.Quote(h.SSH, command)
+	if dest := m.ssh(side); dest != "" {
+		return "ssh " + hostcmd.Quote(dest, command)
 	}
 	return command
 }

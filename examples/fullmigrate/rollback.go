@@ -82,22 +82,6 @@ func (c *cutover) startOld(ctx context.Context) error {
 	return service.Start(ctx, c.m.old, c.restarts())
 }
 
-func (c *cutover) backLines() (out []string) {
-	mv := c.rec.Move
-	if mv == nil {
-		return nil
-	}
-	if c.m.new != nil {
-		for i, args := 0, mv.ours(); i < len(args); i += 2 {
-			out = append(out, c.m.line(1, fmt.Sprintf("ip addr del %s dev %s", args[i+1], args[i])))
-		}
-	}
-	for _, h := range mv.Old {
-		out = append(out, c.m.line(0, fmt.Sprintf("ip addr add %s dev %s %s; arping -U -c 2 -I %s %s", h.Prefix, h.Dev, h.Words, h.Dev, h.addr())))
-	}
-	return out
-}
-
 // adviseBack tells what is left to a person.
 func (c *cutover) adviseBack(ctx context.Context) {
 	if n := queued(ctx, c.m.new); n > 0 {

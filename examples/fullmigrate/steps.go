@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/mailmove/mailmove/internal/cli"
@@ -127,43 +126,4 @@ func (c *cutover) stuck(err error) error {
 	}
 	hint := "run the same command again to go on, or fullmigrate rollback to let the old host serve again"
 	return &cli.Hinted{Err: err, Hint: hint}
-}
-
-// conclude tells the outcome.
-func (c *cutover) conclude(what string) error {
-	st := statusOf(c.dir)
-	c.out.What, c.out.status = what, st
-	if err := c.m.c.Report(c.out, c.out); err != nil {
-		return err
-	}
-	if len(c.out.Problems) > 0 {
-		return cli.ErrFinding
-	}
-	return nil
-}
-
-// verdict is what a cutover came to.
-type verdict struct {
-	What     string   `json:"what"`
-	Problems []string `json:"problems"` // for a person to settle
-	Flushed  []string `json:"flushed"`  // what the backup MX answered
-	Advice   []string `json:"advice"`
-	status
-}
-
-func (v *verdict) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\n", v.What)
-	if v.Downtime > 0 {
-		fmt.Fprintf(&b, "downtime: %.2f s, from before the first command on the old host to the new one's answer\n", v.Downtime)
-	}
-	for _, part := range []struct {
-		word string
-		list []string
-	}{{"problem", v.Problems}, {"backup MX", v.Flushed}, {"to do", v.Advice}} {
-		for _, l := range part.list {
-			fmt.Fprintf(&b, "%s: %s\n", part.word, l)
-		}
-	}
-	return strings.TrimRight(b.String(), "\n")
 }

@@ -29,10 +29,7 @@ func (p *plan) lookAround(ctx context.Context, m *migration) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	move := &surroundings.Move{GIDs: p.accounts.GIDMap, Users: p.movers(m, oldUsers)}
-	if m.remote() {
-		move.SSH = m.old.SSH
-	}
+	move := &surroundings.Move{SSH: m.ssh(0), GIDs: p.accounts.GIDMap, Users: p.movers(m, oldUsers)}
 	for i, root := range []string{m.from, m.to} {
 		if move.Spool[i], err1 = spoolOf(root); err1 != nil {
 			return err1
