@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/mailmove/mailmove/mbox"
 )
 
 // courier gets content from another host: what the walk hands out is gathered, asked for in one go, and comes as a tar
@@ -40,8 +43,10 @@ type request struct {
 	after    func(ok bool) // instead of both; ok: all went well so far
 	done     func()        // when it is finished in any way
 	tries    int
-	link     *place // that others wait for
-	same     bool   // the target has its content
+	link     *place         // that others wait for
+	same     bool           // the target has its content
+	steady   bool           // it stood still while it was read
+	old      mbox.ChunkList // of the mailbox at the target, when it is large
 }
 
 // What a batch may hold: few enough to hold in memory and to lose when the line breaks, enough to make the round trip cheap.
@@ -93,6 +98,9 @@ func (c *courier) want(d *dir, it *item, v *verdict, tries int) {
 		}
 		q.link = pl
 	}
+	if !c.r.plain && tries == 0 {
+		q.old = c.s.oldList(it, v)
+	}
 	d.given = true
 	c.add(q, it.st.size)
 }
@@ -100,9 +108,13 @@ func (c *courier) want(d *dir, it *item, v *verdict, tries int) {
 // further deals with another name of a file that this pass has fetched.
 func (c *courier) further(ok bool, d *dir, it *item, v *verdict) {
 	v.from = c.s.p.links.find(inodeOf(&it.st))
+	there, err := c.s.p.statBelow(c.s.p.dst, v.from)
 	switch {
 	case !ok:
 		d.book.fail()
+	case err == nil && v.from != "" && v.t != nil && there.same(v.t): // it was found to be the same
+		v.op = OpUnchanged
+		c.s.unchanged(it, v)
 	case v.from == "" || !c.s.link(it, v, 1):
 		c.want(d, it, v, 1)
 	}
@@ -341,6 +353,14 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		}
 		return nil
 	}
+	if !q.it.st.regular() && !f.r.plain {
+		f.got[i], q.same = true, true
+		q.it.d.src.(*remoteDir).keep(q.it.name, attrsIn(h))
+		if err := f.s.special(q.it, &q.v); err != nil {
+			f.s.failed(q.it, "copy", err)
+		}
+		return nil
+	}
 	if q.it.st.device() && (h.Typeflag == tar.TypeBlock || h.Typeflag == tar.TypeChar) {
 		f.got[i] = true
 		q.it.st.rdev = unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))
@@ -353,13 +373,20 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		return ctx.Err()
 	}
 	f.got[i] = true
-	st := q.it.st
-	st.size = h.Size
-	if h.ModTime.Unix() != st.mtime.sec {
-		st.mtime = stamp{h.ModTime.Unix(), uint32(h.ModTime.Nanosecond())}
+	body := &streamFile{st: q.it.st, in: in, as: attrsIn(h), f: f, q: q}
+	if err := body.describe(h); err != nil {
+		return err
 	}
-	body := &streamFile{st: st, in: in, as: attrsIn(h), f: f, q: q}
+	if err := f.s.p.planted(q.it); err != nil {
+		f.s.p.failIn(q.it.d, q.it.path(), "copy", err)
+		return nil
+	}
+	st := body.st
 	err := f.s.copyOpen(ctx, 1, body, &st, q.it, &q.v, f.buf)
+	if errors.Is(err, errDigest) && q.tries == 0 { // the old copy changed meanwhile: all of it, then
+		f.want(q.it.d, q.it, &q.v, 1)
+		return nil
+	}
 	if err != nil && !in.broken {
 		f.s.p.failIn(q.it.d, q.it.path(), "copy", err)
 		err = nil
@@ -369,12 +396,16 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 
 // settle looks once more at what has to have stood still, and at what did not come.
 func (f *flight) settle(ctx context.Context) error {
+	for i := range f.batch {
+		q := &f.batch[i]
+		q.steady = q.steady && !slices.Contains(f.messages, moving(q.path))
+	}
 	if err := f.retry(ctx); err != nil {
 		return err
 	}
 	var look []string
 	for i := range f.batch {
-		if q := &f.batch[i]; q.it != nil && !q.same && (!f.got[i] || !q.it.d.messages) {
+		if q := &f.batch[i]; q.it != nil && !q.same && !q.steady && (!f.got[i] || !q.it.d.messages) {
 			look = append(look, q.path)
 		}
 	}
@@ -387,7 +418,7 @@ func (f *flight) settle(ctx context.Context) error {
 		return err
 	}
 	for i := range f.batch {
-		if q := &f.batch[i]; q.it != nil && !q.same && (!f.got[i] || !q.it.d.messages) {
+		if q := &f.batch[i]; q.it != nil && !q.same && !q.steady && (!f.got[i] || !q.it.d.messages) {
 			f.judge(i, q, now)
 		}
 	}
@@ -436,7 +467,7 @@ func (f *flight) why(path string) error {
 func (f *flight) retry(ctx context.Context) error {
 	byDir := map[string][]string{}
 	for i := range f.batch {
-		if q := &f.batch[i]; q.after == nil && !f.got[i] && q.uid != 0 {
+		if q := &f.batch[i]; f.r.plain && q.after == nil && !f.got[i] && q.uid != 0 {
 			up, name := splitPath(q.path)
 			byDir[up] = append(byDir[up], name)
 		}

@@ -177,6 +177,7 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 	}
 	// Size and time are equal. That proves nothing when the inode changed since, or for what Dovecot rewrites in place.
 	if touched || it.d.hot && !it.d.messages {
+		v.check = !p.local() && !touched && !p.remapped && p.metaEqual(&w, t)
 		same, err := p.compare(ctx, it, &v)
 		if err != nil || !same {
 			return v, err
@@ -185,7 +186,7 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 	if v.op = OpMetadata; !p.local() {
 		v.op = OpUpdate // its attributes come with its content only
 	}
-	if p.metaEqual(&w, t) && p.sameAttrs(it, t) {
+	if p.metaEqual(&w, t) && p.sameAttrs(it, t) && (p.local() || !p.remapped) { // ids stand in ACLs, too
 		v.op = OpUnchanged
 	}
 	return v, nil
@@ -209,7 +210,7 @@ func (p *pass) sameSpecial(it *item, t *stat) (bool, error) {
 		return false, nil
 	}
 	y, err := attrsOf(dst, true)
-	return attrsEqual(p.mapAttrs(x), y), err
+	return !p.local() || attrsEqual(p.mapAttrs(x), y), err // another host's come only with a copy
 }
 
 // linkText reads the text of an open symbolic link; Linux keeps at most 4095 bytes.

@@ -22,7 +22,7 @@ import (
 //
 // The numbers are those of find's -printf: %D %i %m %n %U %G %s %b %A@ %T@ %C@ (device, inode, octal mode, links, owner,
 // group, size, blocks of 512 bytes, three times in seconds). The program itself adds: the device number of a node and,
-// for a directory whose names it did not list because nothing changed, the word "same".
+// for a directory whose names it did not list the word "same", when nothing changed there, or "mount", for a mount point.
 
 // manifest is a received one. Names are kept in a file, directory by directory: memory grows with the directories only.
 type manifest struct {
@@ -326,7 +326,7 @@ func (k *known) encode(b []byte) []byte {
 	s := &k.st
 	for _, v := range []uint64{s.dev, s.ino, uint64(s.mode), uint64(s.nlink), uint64(s.uid), uint64(s.gid), uint64(s.size), uint64(s.blocks), s.rdev,
 		uint64(s.atime.sec), uint64(s.atime.ns), uint64(s.mtime.sec), uint64(s.mtime.ns), uint64(s.ctime.sec), uint64(s.ctime.ns),
-		uint64(len(k.name)), uint64(len(k.text))} {
+		uint64(len(k.name)), uint64(len(k.text)), s.mnt} {
 		b = binary.AppendUvarint(b, v)
 	}
 	return append(append(b, k.name...), k.text...)
@@ -334,7 +334,7 @@ func (k *known) encode(b []byte) []byte {
 
 // decode reads one object and returns the rest; nil: there is none.
 func (k *known) decode(b []byte) []byte {
-	var v [17]uint64
+	var v [18]uint64
 	for i := range v {
 		n := 0
 		if v[i], n = binary.Uvarint(b); n <= 0 {
@@ -347,7 +347,7 @@ func (k *known) decode(b []byte) []byte {
 	}
 	k.name, k.text = string(b[:v[15]]), string(b[v[15]:v[15]+v[16]])
 	k.st = stat{
-		dev: v[0], ino: v[1], mode: uint32(v[2]), nlink: uint32(v[3]), uid: uint32(v[4]), gid: uint32(v[5]), size: int64(v[6]), blocks: int64(v[7]), rdev: v[8],
+		dev: v[0], ino: v[1], mode: uint32(v[2]), nlink: uint32(v[3]), uid: uint32(v[4]), gid: uint32(v[5]), size: int64(v[6]), blocks: int64(v[7]), rdev: v[8], mnt: v[17],
 		atime: stamp{int64(v[9]), uint32(v[10])}, mtime: stamp{int64(v[11]), uint32(v[12])}, ctime: stamp{int64(v[13]), uint32(v[14])},
 	}
 	return b[v[15]+v[16]:]
@@ -377,12 +377,17 @@ func parseNumbers(kind byte, text string) (s stat, same bool, err error) {
 	for _, w := range f[11:] {
 		if w == "same" {
 			same = true
+		} else if w == "mount" {
+			same, s.mnt = true, elsewhere
 		} else if s.rdev, ok = parseRdev(w); !ok {
 			err = errors.Join(err, fmt.Errorf("word %q", w))
 		}
 	}
 	return s, same, err
 }
+
+// elsewhere is the number of a mount that is not that of the tree.
+const elsewhere = 1 << 63
 
 func parseRdev(w string) (uint64, bool) {
 	v, ok := strings.CutPrefix(w, "rdev=")

@@ -261,6 +261,8 @@ func (c *cursor) bytes() []byte {
 	return b
 }
 
+func (c *cursor) text() string { return string(c.bytes()) }
+
 // span is bytes for one who holds the whole text: where they begin in it, and how many they are.
 func (c *cursor) span(whole int) (at, n int) {
 	b := c.bytes()

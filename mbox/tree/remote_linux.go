@@ -17,6 +17,7 @@ type remote struct {
 	ctx   context.Context // of the pass: folders ask the other host, too
 	m     *manifest
 	plain bool
+	wait  time.Duration // for a mailbox that others keep locked
 }
 
 // errNoAttrs says that the attributes of an object are not known: it did not change, or the way to the other host has none.
@@ -24,7 +25,10 @@ var errNoAttrs = errors.New("attributes are not known")
 
 // openRemote gets the manifest of all that the pairs name.
 func openRemote(ctx context.Context, r *Remote, p *pass) (*remote, error) {
-	s := &remote{Remote: r, ctx: ctx, plain: len(r.Helper) == 0}
+	s := &remote{Remote: r, ctx: ctx, plain: len(r.Helper) == 0, wait: p.opt.LockWait}
+	if s.wait == 0 {
+		s.wait = defaultLockWait
+	}
 	if r.Start == nil {
 		return nil, errors.New("a remote source without Start")
 	}
@@ -87,8 +91,14 @@ printf 'E%s\0%s\0' "$?" "$e"`
 // list asks for a manifest and adds it.
 func (s *remote) list(ctx context.Context, t listed, p *pass) error {
 	ways, whole := names(t.ways), names(t.whole)
-	in := bytes.NewReader(append(ways, whole...))
-	out, err := s.start(ctx, in, "manifest", listScript, s.top(), fmt.Sprint(len(ways)))
+	in, args := append(ways, whole...), []string{s.top(), fmt.Sprint(len(ways))}
+	if !s.plain {
+		args = append(args, fmt.Sprint(len(whole)))
+		if p != nil {
+			in = append(in, p.knownDirs()...)
+		}
+	}
+	out, err := s.start(ctx, bytes.NewReader(in), "manifest", listScript, args...)
 	if err != nil {
 		return err
 	}
@@ -180,6 +190,7 @@ type remoteDir struct {
 	told    int
 	as      []attr
 	noAttrs bool
+	extra   map[string][]attr // of objects that cannot be opened, as they come
 }
 
 func (d *remoteDir) stat() (stat, error) { return d.self.st, nil }
@@ -235,7 +246,15 @@ func (d *remoteDir) special(name string, _ *stat) (text string, as []attr, err e
 	if !ok {
 		return "", nil, unix.ENOENT
 	}
-	return d.names[i].text, nil, nil
+	return d.names[i].text, d.extra[name], nil
+}
+
+// keep takes the attributes of an object that cannot be opened.
+func (d *remoteDir) keep(name string, as []attr) {
+	if d.extra == nil {
+		d.extra = map[string][]attr{}
+	}
+	d.extra[name] = as
 }
 
 func (d *remoteDir) attrs() ([]attr, error) {

@@ -14,6 +14,14 @@ func From(dir string) Source {
 	switch os.Getenv("TREE_SOURCE") {
 	case "plain":
 		return here(dir)
+	case "helper":
+		r := here(dir)
+		self, err := os.Executable()
+		if err != nil {
+			panic(err)
+		}
+		r.Helper = []string{"env", "TREE_SERVE=1", self}
+		return r
 	case "":
 		return Dir(dir)
 	}

@@ -48,7 +48,7 @@ func (s *stat) still(o *stat) bool {
 
 // sameMount compares the mount where the kernel tells it (Linux 5.8), else the device.
 func (s *stat) sameMount(o *stat) bool {
-	if s.mnt != 0 && o.mnt != 0 {
+	if s.mnt != 0 && o.mnt != 0 || s.mnt == elsewhere {
 		return s.mnt == o.mnt
 	}
 	return s.dev == o.dev

@@ -101,22 +101,25 @@ func attrsIn(h *tar.Header) (as []attr) {
 		}
 	}
 	if v, ok := h.PAXRecords[paxFlags]; ok {
-		as = append(as, attr{flagsAttr, []byte(v)})
+		if b, err := hex.DecodeString(v); err == nil && len(b) == 4 {
+			as = append(as, attr{flagsAttr, b})
+		}
 	}
 	sort.Slice(as, func(i, j int) bool { return as[i].name < as[j].name })
 	return as
 }
 
-// paxFlags is the record of file flags, which only this program writes: four bytes, as the attribute.
+// paxFlags is the record of file flags, which only this program writes: the four bytes of the attribute in hexadecimal digits.
 const paxFlags = "MAILMOVE.flags"
 
 // streamFile is a file of another host whose content is coming.
 type streamFile struct {
-	st stat
-	as []attr
-	in *archives
-	f  *flight
-	q  *request
+	st     stat
+	as     []attr
+	in     *archives
+	f      *flight
+	q      *request
+	pieces string // of the digest, when the content comes in pieces
 }
 
 func (s *streamFile) stat() (stat, error)    { return s.st, nil }
@@ -129,6 +132,9 @@ func (s *streamFile) same(context.Context, int, int64, []byte) (bool, error) {
 
 // copyTo writes what comes. Of a file with holes, what is zero stays a hole.
 func (s *streamFile) copyTo(ctx context.Context, out int, st *stat, buf []byte) (n int64, err error) {
+	if s.pieces != "" {
+		return s.assemble(ctx, out, st, buf)
+	}
 	sparse := st.blocks*512 < st.size
 	for at := int64(0); at < st.size; {
 		if err := ctx.Err(); err != nil {
@@ -213,7 +219,11 @@ printf 'MAILMOVE %s\0' "$e"`
 
 // fetch asks for objects, in order as far as they are read with the same rights.
 func (s *remote) fetch(ctx context.Context, want []request) (*archives, error) {
-	out, err := s.start(ctx, bytes.NewReader(sections(want)), "fetch", fetchScript, s.top(), s.tarOptions(want))
+	in, arg := sections(want), s.tarOptions(want)
+	if !s.plain {
+		in, arg = encodeRequests(want), s.wait.String()
+	}
+	out, err := s.start(ctx, bytes.NewReader(in), "fetch", fetchScript, s.top(), arg)
 	if err != nil {
 		return nil, err
 	}
@@ -265,7 +275,11 @@ func sections(want []request) []byte {
 // look tells what is at some paths now; what is not there is missing from the answer. An error of any other kind is one.
 func (s *remote) look(ctx context.Context, paths []string) (map[string]stat, error) {
 	in := names(paths)
-	out, err := s.start(ctx, bytes.NewReader(in), "manifest", listScript, s.top(), fmt.Sprint(len(in)))
+	args := []string{s.top(), fmt.Sprint(len(in))}
+	if !s.plain {
+		args = append(args, "0")
+	}
+	out, err := s.start(ctx, bytes.NewReader(in), "manifest", listScript, args...)
 	if err != nil {
 		return nil, err
 	}

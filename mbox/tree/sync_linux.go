@@ -214,8 +214,8 @@ func (s *syncer) replace(ctx context.Context, it *item, v *verdict) error {
 		v.t, v.old = nil, nil
 		it.d.book.drop(it.to)
 	}
-	if s.courier != nil && it.st.device() && s.courier.r.plain {
-		s.hand(job{d: it.d, it: it, v: *v}) // find does not tell its number, tar does
+	if s.courier != nil && !it.st.regular() && (it.st.device() || !s.courier.r.plain) {
+		s.hand(job{d: it.d, it: it, v: *v}) // find does not tell the number of a device, nor a manifest the attributes of a link
 		return nil
 	}
 	if !it.st.regular() {

@@ -336,7 +336,7 @@ func (p *pass) into(ctx context.Context, c *dir, to string) error {
 	if sync && c.holds() {
 		c.hold = &hold{}
 	}
-	if sync && s.courier != nil && !c.pair.second && (c.rec == nil || c.rec.src != c.st.tuple()) {
+	if sync && s.courier != nil && !c.pair.second && (c.rec == nil || c.rec.src != c.st.tuple() || p.remapped) {
 		s.courier.attributes(c)
 	}
 	err = p.walk(ctx, c)
