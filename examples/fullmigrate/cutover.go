@@ -122,7 +122,10 @@ func (c *cutover) finalPass(ctx context.Context) (err error) {
 		return err
 	}
 	began = time.Now()
-	if c.p.Outcome.Verified, err = tree.Verify(ctx, src, c.m.to, c.p.options(c.m), tree.ByStat); err != nil {
+	opt := c.p.options()
+	end := c.m.phase("compare", opt)
+	c.p.Outcome.Verified, err = tree.Verify(ctx, src, c.m.to, opt, tree.ByStat)
+	if end(); err != nil {
 		return err
 	}
 	c.m.say1("  compared %d objects in %s", c.p.Outcome.Verified.Verified, since(began))

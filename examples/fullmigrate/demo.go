@@ -19,7 +19,7 @@ func (m *migration) demo(ctx context.Context) error {
 			return err
 		}
 	}
-	d := &migration{c: m.c, src: filepath.Join(dir, "old"), to: filepath.Join(dir, "new"), iface: "eth0"}
+	d := &migration{c: m.c, src: filepath.Join(dir, "old"), to: filepath.Join(dir, "new"), iface: "eth0", reportFile: m.reportFile}
 	d.runDir = filepath.Join(d.to, "var/lib/mailmove/mail.example.org")
 	if err := d.reach(ctx); err != nil {
 		return err
@@ -50,5 +50,5 @@ func (m *migration) demo(ctx context.Context) error {
 	if !m.c.JSON {
 		fmt.Fprintf(m.c.Stdout, "\nThe new host has the old one's address after the next restart of its network; the files before: %s\n", receipt.Backup)
 	}
-	return nil
+	return d.handOut(nil)
 }

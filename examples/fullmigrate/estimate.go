@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -23,8 +24,9 @@ func (p *plan) estimate(ctx context.Context, m *migration) error {
 	if err != nil {
 		return nil // a plan without the mail
 	}
-	opt := p.options(m)
-	opt.State, opt.Delete, opt.Progress = filepath.Join(m.runDir, fileState), true, nil
+	opt := p.options()
+	opt.State, opt.Delete = filepath.Join(m.runDir, fileState), true
+	defer m.phase("look", opt)()
 	room := newSpace(m.to)
 	began := time.Now()
 	rep, err := tree.Diff(ctx, src, m.to, opt, room.add)
@@ -34,10 +36,20 @@ func (p *plan) estimate(ctx context.Context, m *migration) error {
 	for _, pr := range rep.Problems {
 		p.note(finding{Part: "mail", Rule: "PROBLEM", Severity: "warn", Detail: fmt.Sprintf("%q: %s: %s", pr.Path, pr.Op, pr.Error)})
 	}
+	p.expect = rep.Files
 	p.Mail.Files, p.Mail.Bytes, p.Mail.Deletions = rep.CopiedFiles, rep.CopiedBytes, rep.Deleted
 	p.Mail.SecondsEstimated = time.Since(began).Seconds()*copyPerLook + float64(p.Mail.Bytes)/bytesPerSecond
 	p.judgeSpace(room)
 	return nil
+}
+
+// foresee counts before a first copy that somebody watches, so that the bar can say how long it takes.
+func (p *plan) foresee(ctx context.Context, m *migration) error {
+	_, watched := m.c.Terminal()
+	if _, err := os.Stat(filepath.Join(m.runDir, fileState)); !watched || err == nil {
+		return nil
+	}
+	return p.estimate(ctx, m)
 }
 
 // showPlan plans and writes nothing.

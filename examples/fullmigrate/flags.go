@@ -16,6 +16,7 @@ func (m *migration) flags() {
 	f.StringVar(&m.passwordFile, "password-file", "", "`file` with that user's password in its first line (default: the environment, "+passwordEnv+")")
 	f.StringVar(&m.imap, "imap", "127.0.0.1:143", "`address` of the IMAP server for -login")
 	f.StringVar(&m.pop3, "pop3", "127.0.0.1:110", "`address` of the POP3 server for -login")
+	f.StringVar(&m.reportFile, "report", "", "write a report of the run to this `file`: a page to read and print (.html), or JSON (.json)")
 	f.BoolVar(&m.apply, "apply", false, "carry the plan out")
 	f.BoolVar(&m.yes, "yes", false, "answer yes to the question of cutover and rollback")
 	f.BoolVar(&m.manual, "manual", false, "print the commands of cutover or rollback and run none")

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"errors"
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
@@ -41,11 +42,14 @@ type migration struct {
 	imap, pop3     string
 	apply          bool
 	yes, manual    bool
+	reportFile     string
+	made           *plan   // the last one, for the report
+	phases         []phase // that have ended
 }
 
 func main() { cli.Main("fullmigrate", usage, start) }
 
-func start(ctx context.Context, c *cli.Call) error {
+func start(ctx context.Context, c *cli.Call) (err error) {
 	m := &migration{c: c}
 	m.flags()
 	verb, err := c.Verb("demo", "plan", "sync", "verify", "cutover", "rollback", "status")
@@ -65,9 +69,10 @@ func start(ctx context.Context, c *cli.Call) error {
 	if err := m.reach(ctx); err != nil {
 		return err
 	}
-	if err := m.place(); err != nil {
+	if err := errors.Join(m.place(), m.canHandOut()); err != nil {
 		return err
 	}
+	defer func() { err = m.handOut(err) }()
 	switch {
 	case verb == "cutover":
 		return m.cutOver(ctx)

@@ -35,6 +35,7 @@ type plan struct {
 	address   *netcfg.Plan           // nil without -iface
 	taken     [2][]uint32            // uids and gids of the new host before the merge
 	trees     []userTree
+	expect    int64 // objects at the source; 0: not counted
 }
 
 // userTree is a home or an inbox and whose it is.
@@ -96,6 +97,7 @@ func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
 	if err := p.lookAround(ctx, m); err != nil {
 		return nil, err
 	}
+	m.made = p
 	return p, p.takeAddress(m)
 }
 
@@ -123,8 +125,8 @@ func (m *migration) decide(ctx context.Context, known ids) (*plan, error) {
 }
 
 // options say what is copied, and whose it becomes.
-func (p *plan) options(m *migration) *tree.Options {
-	opt := &tree.Options{UIDs: guarded(p.accounts.UIDMap, p.taken[0]), GIDs: guarded(p.accounts.GIDMap, p.taken[1]), Progress: m.progress()}
+func (p *plan) options() *tree.Options {
+	opt := &tree.Options{UIDs: guarded(p.accounts.UIDMap, p.taken[0]), GIDs: guarded(p.accounts.GIDMap, p.taken[1])}
 	for _, t := range p.trees {
 		opt.Pairs = append(opt.Pairs, t.Pair)
 	}

@@ -142,12 +142,3 @@ func (m *migration) say(p *plan) error {
 }
 
 func (m *migration) report(p *plan) error { return m.c.Report(p, p.Outcome) }
-
-// progress shows a long copy on a terminal.
-func (m *migration) progress() func(tree.Event) {
-	show := m.c.Progress()
-	if show == nil {
-		return nil
-	}
-	return func(e tree.Event) { show(e) }
-}

@@ -48,6 +48,9 @@ func (m *migration) migrate(ctx context.Context) error {
 	if len(p.Blockers) > 0 {
 		return errors.Join(m.c.Report(p, p), cli.ErrFinding)
 	}
+	if err := p.foresee(ctx, m); err != nil {
+		return err
+	}
 	if err := m.say(p); err != nil {
 		return err
 	}
@@ -126,6 +129,9 @@ func (m *migration) carryOut(ctx context.Context, p *plan) error {
 	if err := p.verify(ctx, m, tree.ByStat); err != nil {
 		return err
 	}
+	if err := dir.Save(ctx, fileMail, p.Outcome.Users); err != nil {
+		return err
+	}
 	return m.conclude(p)
 }
 
@@ -154,9 +160,11 @@ func (m *migration) copyAll(ctx context.Context, dir *run.Dir, p *plan) error {
 	if err != nil {
 		return err
 	}
-	opt := p.options(m)
-	opt.State, opt.Delete = filepath.Join(dir.Path(), fileState), true
-	if p.Outcome.Copy, err = tree.Sync(ctx, src, m.to, opt); err != nil {
+	opt := p.options()
+	opt.State, opt.Delete, opt.Expect = filepath.Join(dir.Path(), fileState), true, p.expect
+	end := m.phase("copy", opt)
+	p.Outcome.Copy, err = tree.Sync(ctx, src, m.to, opt)
+	if end(); err != nil {
 		return err
 	}
 	r := p.Outcome.Copy

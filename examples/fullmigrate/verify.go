@@ -38,7 +38,13 @@ func (p *plan) verify(ctx context.Context, m *migration, how tree.How) (err erro
 	if err != nil {
 		return err
 	}
-	if p.Outcome.Verified, err = tree.Verify(ctx, src, m.to, p.options(m), how); err != nil {
+	opt := p.options()
+	if p.Outcome.Copy != nil {
+		opt.Expect = p.Outcome.Copy.Files
+	}
+	end := m.phase("compare", opt)
+	p.Outcome.Verified, err = tree.Verify(ctx, src, m.to, opt, how)
+	if end(); err != nil {
 		return err
 	}
 	return p.compareMail(ctx, m)

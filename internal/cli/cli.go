@@ -125,7 +125,9 @@ func (c *Call) Print(text string) error {
 	return err
 }
 
-// printable keeps line ends and tabs.
+// Printable writes control characters, invisible ones and what is no UTF-8 as escapes, but for line ends and tabs.
+func Printable(text string) string { return printable(text) }
+
 func printable(text string) string {
 	var b strings.Builder
 	for i, r := range text {
@@ -164,14 +166,25 @@ func (c *Call) Confirm(question string, given bool) error {
 	return nil
 }
 
+// Terminal gives stderr when it is a terminal, where somebody watches.
+func (c *Call) Terminal() (*os.File, bool) {
+	f, ok := c.Stderr.(*os.File)
+	if !ok {
+		return nil, false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil, false
+	}
+	null, err := os.Stat(os.DevNull)
+	return f, err != nil || !os.SameFile(info, null)
+}
+
 // Progress gives a function that shows on a terminal how a long work goes on, at most once a second; nil: stderr is no
 // terminal, and nobody watches.
 func (c *Call) Progress() func(fmt.Stringer) {
-	f, ok := c.Stderr.(*os.File)
+	f, ok := c.Terminal()
 	if !ok {
-		return nil
-	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
 		return nil
 	}
 	last := time.Now()

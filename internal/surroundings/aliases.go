@@ -108,7 +108,7 @@ func (f *finder) aliasFile(name, into string, all []alias, p *aliasPlan) {
 	}
 	if len(lines) > 0 {
 		f.add(Finding{Rule: "ALIASES", Severity: Loss, Name: name, At: at(name, first),
-			Detail: plural(len(lines), "alias", "aliases") + " that lead to people who move, to programs or elsewhere, and that the new host lacks: mail to them would be refused",
+			Detail: "the new host lacks " + plural(len(lines), "alias", "aliases") + " to people who move, to programs or to other places: mail to them would be refused",
 			Advice: block("add to "+into+" on the new host, then run newaliases:", lines)})
 	}
 	if lost = slices.Compact(slices.Sorted(slices.Values(lost))); len(lost) > 0 {

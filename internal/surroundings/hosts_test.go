@@ -72,6 +72,8 @@ func TestCentOSToDebian(t *testing.T) {
 	require.Equal(t, "etc/postfix/main.cf:7", all[4].At)
 	require.Contains(t, one(t, all, "CRONTAB").Detail, "1 job of this user, not copied; the new host lacks /usr/bin/fetchmail")
 	require.Contains(t, one(t, all, "CRONTAB").Advice, "crontab -u anna ")
+	far := find(t, centos6, new, &Move{SSH: "root@old", Users: []User{{Name: "anna", To: "anna"}}})
+	require.Contains(t, one(t, far, "CRONTAB").Advice, "ssh root@old 'cat /var/spool/cron/anna' | crontab -u anna -")
 	require.Contains(t, one(t, all, "QUOTA").At, "etc/fstab:2")
 	for _, f := range all {
 		require.NotContains(t, f.Detail+f.Advice, "canary\n")
