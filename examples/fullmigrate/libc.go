@@ -9,10 +9,15 @@ import (
 	"strings"
 
 	"github.com/mailmove/mailmove/internal/hostcmd"
+	"github.com/mailmove/mailmove/passwd"
 )
 
 // askLibc asks as every daemon does: nsswitch.conf, caches and directories may have other answers than the files.
 func (p *plan) askLibc(ctx context.Context, m *migration) error {
+	host, err := passwd.ReadHost(m.to)
+	if err != nil {
+		return err
+	}
 	var users, groups []string
 	for u := range p.accounts.Migrated() {
 		users = append(users, u.To)
@@ -47,9 +52,10 @@ func (p *plan) askLibc(ctx context.Context, m *migration) error {
 			p.fails("%s: libc does not know the group with gid %d (getent group)", g.To, g.ToGID)
 			continue
 		}
-		for _, member := range g.MembersAdded {
+		line, _ := host.Group.Lookup(g.To)
+		for _, member := range line.Members {
 			if !slices.Contains(strings.Split(f[3], ","), member) {
-				p.fails("%s: libc does not know that %s is a member", g.To, member)
+				p.fails("%s: libc does not know that %s is a member (getent group)", g.To, member)
 			}
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/run"
 	"github.com/mailmove/mailmove/passwd"
 )
 
@@ -35,6 +36,23 @@ func (m *migration) password() (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
+// mayOpen refuses to open a mailbox before the new host serves: Dovecot writes to it then, and what was written to on the new
+// host no later pass touches.
+func (m *migration) mayOpen() error {
+	dir, err := run.View(m.runDir)
+	if err == nil {
+		defer dir.Close()
+		if dir.Done(stepCutover) {
+			return nil
+		}
+	}
+	if m.yes {
+		return nil
+	}
+	return &cli.Hinted{Err: errors.New("-login: the new host does not serve yet: a client would change the mailbox, and a later pass leave it alone"),
+		Hint: "log in after the cutover, or say -yes when nothing more is to be copied"}
+}
+
 // tryLogin sees the test account's inbox as mail clients do: by IMAP, read only, and by POP3, whose UIDLs must be those that
 // the old server gave.
 func (p *plan) tryLogin(ctx context.Context, m *migration) error {
@@ -44,6 +62,9 @@ func (p *plan) tryLogin(ctx context.Context, m *migration) error {
 	user := slices.IndexFunc(p.Users, func(u passwd.UserChange) bool { return u.Moves() && u.To == m.login })
 	if user < 0 {
 		return fmt.Errorf("-login %s: no such user moves", m.login)
+	}
+	if err := m.mayOpen(); err != nil {
+		return err
 	}
 	password, err := m.password()
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -139,6 +140,18 @@ func (m *migration) say(p *plan) error {
 		return nil
 	}
 	return m.c.Print(p.String())
+}
+
+// sayGrave prints what a person must settle of a plan that is not shown: it decides the exit code, too.
+func (m *migration) sayGrave(p *plan) error {
+	for _, f := range slices.Concat(p.Blockers, p.Findings) {
+		if f.grave() && !m.c.JSON {
+			if err := m.c.Print(fmt.Sprintf("%-10s  %s", f.Severity, f)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 func (m *migration) report(p *plan) error { return m.c.Report(p, p.Outcome) }

@@ -149,5 +149,8 @@ func (m *migration) verifyOnly(ctx context.Context) error {
 	for _, missing := range slices.Concat(p.accounts.Changed, p.passwords.Changed) {
 		p.Outcome.Failures = append(p.Outcome.Failures, missing+" lacks accounts of the old host")
 	}
+	if err := m.sayGrave(p); err != nil {
+		return err
+	}
 	return m.conclude(p)
 }
