@@ -17,6 +17,7 @@ func (m *migration) flags() {
 	f.StringVar(&m.imap, "imap", "127.0.0.1:143", "`address` of the IMAP server for -login")
 	f.StringVar(&m.pop3, "pop3", "127.0.0.1:110", "`address` of the POP3 server for -login")
 	f.StringVar(&m.reportFile, "report", "", "write a report of the run to this `file`: a page to read and print (.html), or JSON (.json)")
+	f.BoolVar(&m.plain, "plain", false, "read the old host by its find and tar, without putting this program there for the time")
 	f.BoolVar(&m.apply, "apply", false, "carry the plan out")
 	f.BoolVar(&m.yes, "yes", false, "answer yes to the question of cutover and rollback")
 	f.BoolVar(&m.manual, "manual", false, "print the commands of cutover or rollback and run none")

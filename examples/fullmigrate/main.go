@@ -4,8 +4,7 @@
 package main
 
 import (
-	"context"
-	"errors"
+	"os"
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
@@ -45,45 +44,13 @@ type migration struct {
 	reportFile     string
 	made           *plan   // the last one, for the report
 	phases         []phase // that have ended
+	plain          bool
+	helper         *hostcmd.Placed // this program on the old host
 }
 
-func main() { cli.Main("fullmigrate", usage, start) }
-
-func start(ctx context.Context, c *cli.Call) (err error) {
-	m := &migration{c: c}
-	m.flags()
-	verb, err := c.Verb("demo", "plan", "sync", "verify", "cutover", "rollback", "status")
-	if err != nil {
-		return err
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == serveWord {
+		os.Exit(serve(os.Args[2:]))
 	}
-	if verb == "demo" || verb == "" && m.src == "" && m.to == "" && !m.apply {
-		return m.demo(ctx)
-	}
-	if verb == "status" {
-		return m.showStatus()
-	}
-	if m.src == "" || m.to == "" {
-		return c.Misused("-from and -to are needed")
-	}
-	defer m.leave()
-	if err := m.reach(ctx); err != nil {
-		return err
-	}
-	if err := errors.Join(m.place(), m.canHandOut()); err != nil {
-		return err
-	}
-	defer func() { err = m.handOut(err) }()
-	switch {
-	case verb == "cutover":
-		return m.cutOver(ctx)
-	case verb == "rollback":
-		return m.rollBack(ctx)
-	case verb == "verify":
-		return m.verifyOnly(ctx)
-	case verb == "sync", verb == "" && m.apply:
-		return m.migrate(ctx)
-	case m.apply:
-		return c.Misused("-apply goes with sync, or with no verb")
-	}
-	return m.showPlan(ctx)
+	cli.Main("fullmigrate", usage, start)
 }

@@ -57,6 +57,11 @@ func (m *migration) reach(ctx context.Context) error {
 
 // leave ends what reach began.
 func (m *migration) leave() {
+	if m.helper != nil {
+		if err := m.helper.Remove(); err != nil {
+			m.c.Warn("%v", err)
+		}
+	}
 	if m.old != nil {
 		m.old.Close()
 	}
@@ -71,7 +76,7 @@ func (m *migration) remote() bool { return m.mirror != "" }
 // source is where homes and mail are read. This is the only place that knows how.
 func (m *migration) source() (tree.Source, error) {
 	if m.remote() {
-		return &tree.Remote{Start: func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+		return &tree.Remote{Helper: m.helperCommand(), Start: func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
 			return m.old.Start(ctx, stdin, "sh", append([]string{"-c", script, "sh"}, args...)...)
 		}}, nil
 	}

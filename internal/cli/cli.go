@@ -149,6 +149,11 @@ func (c *Call) Warn(format string, a ...any) {
 	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
 }
 
+// Say prints one line to stderr about what is done.
+func (c *Call) Say(format string, a ...any) {
+	fmt.Fprintf(c.Stderr, "%s: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
+}
+
 // Confirm asks a person, who must type yes; given tells that the command line answered already. The error says that nobody
 // did.
 func (c *Call) Confirm(question string, given bool) error {

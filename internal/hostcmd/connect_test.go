@@ -4,7 +4,9 @@ package hostcmd
 
 import (
 	"context"
+	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/mailmove/mailmove/internal/oracle"
 	"github.com/stretchr/testify/require"
@@ -235,4 +238,35 @@ func TestNoConnectionOutlivesUs(t *testing.T) {
 	h := connect(t, s)
 	require.NoError(t, h.conn.stdin.Close()) // as the kernel does then
 	<-h.conn.ended
+}
+
+// TestPlace: a program stands on the other host for as long as it is wanted, and no longer than the connection.
+func TestPlace(t *testing.T) {
+	ctx := context.Background()
+	exe, err := exec.LookPath("true")
+	require.NoError(t, err)
+	s := oracle.SSHD(t, "SetEnv TMPDIR="+t.TempDir())
+	h := connect(t, s)
+	p, err := h.Place(ctx, exe, "-h")
+	require.NoError(t, err)
+	info, err := os.Stat(filepath.Dir(p.Path))
+	require.NoError(t, err)
+	require.Equal(t, os.FileMode(0o700), info.Mode().Perm())
+	_, err = h.Run(ctx, nil, p.Path)
+	require.NoError(t, err)
+	require.NoError(t, p.Remove())
+	require.NoDirExists(t, filepath.Dir(p.Path))
+
+	wrong, err := exec.LookPath("false")
+	require.NoError(t, err)
+	_, err = h.Place(ctx, wrong)
+	require.Error(t, err, "it does not run there")
+
+	p, err = h.Place(ctx, exe)
+	require.NoError(t, err)
+	s.Cut()
+	require.Eventually(t, func() bool {
+		_, err := os.Stat(filepath.Dir(p.Path))
+		return errors.Is(err, fs.ErrNotExist)
+	}, time.Minute, 20*time.Millisecond)
 }

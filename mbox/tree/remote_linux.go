@@ -71,7 +71,8 @@ func tops(pairs []Pair) (t listed) {
 type listed struct{ ways, whole []string }
 
 // listScript makes a manifest: root, bytes of the names of single objects on stdin; those of trees follow.
-const listScript = `LC_ALL=C; export LC_ALL
+const listScript = `# list homes and mail
+LC_ALL=C; export LC_ALL
 cd -- "$1" || exit 9
 exec 3>&1
 boot=; up=

@@ -197,7 +197,8 @@ func writeFull(out int, b []byte, at int64) error {
 
 // fetchScript sends objects: root, further options of tar; on stdin sections of "uid gid bytes" LF and so many bytes of
 // names, each read with those rights. -P: as the name says, a leading "./" included.
-const fetchScript = `LC_ALL=C; export LC_ALL; set -f
+const fetchScript = `# send homes and mail
+LC_ALL=C; export LC_ALL; set -f
 root=$1; opt=$2; me=$(id -u)
 exec 3>&1
 T="tar --null --no-recursion --hard-dereference --format=posix --pax-option=delete=atime,delete=ctime,delete=mtime --numeric-owner $opt -c -f - -T -"
@@ -208,7 +209,8 @@ done 2>&1 >&3)
 printf 'MAILMOVE %s\0' "$e"`
 
 // fetchInScript sends objects of one directory with the rights of root: root, directory, options of tar; names on stdin.
-const fetchInScript = `LC_ALL=C; export LC_ALL; set -f
+const fetchInScript = `# send what its owner cannot read
+LC_ALL=C; export LC_ALL; set -f
 exec 3>&1
 e=$( { cd -P -- "$1" && r=$(pwd -P; echo .) && cd -P -- "./$2" && d=$(pwd -P; echo .) || exit
 r=${r%??}; d=${d%??}
@@ -295,7 +297,8 @@ func (s *remote) look(ctx context.Context, paths []string) (map[string]stat, err
 }
 
 // sumScript tells the SHA-256 of files: root; sections on stdin as for fetchScript.
-const sumScript = `LC_ALL=C; export LC_ALL
+const sumScript = `# sum homes and mail
+LC_ALL=C; export LC_ALL
 root=$1; me=$(id -u)
 while read -r u g n; do
 	if [ "$u" = 0 ] || [ "$me" != 0 ]; then head -c "$n" | (cd -- "$root" && exec xargs -0 -r sha256sum --) 2>/dev/null

@@ -1,0 +1,53 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/mailmove/mailmove/internal/cli"
+)
+
+// start does what the command line asks for.
+func start(ctx context.Context, c *cli.Call) (err error) {
+	m := &migration{c: c}
+	m.flags()
+	verb, err := c.Verb("demo", "plan", "sync", "verify", "cutover", "rollback", "status")
+	if err != nil {
+		return err
+	}
+	if verb == "demo" || verb == "" && m.src == "" && m.to == "" && !m.apply {
+		return m.demo(ctx)
+	}
+	if verb == "status" {
+		return m.showStatus()
+	}
+	if m.src == "" || m.to == "" {
+		return c.Misused("-from and -to are needed")
+	}
+	defer m.leave()
+	if err := m.reach(ctx); err != nil {
+		return err
+	}
+	if err := errors.Join(m.place(), m.canHandOut()); err != nil {
+		return err
+	}
+	defer func() { err = m.handOut(err) }()
+	if verb != "" && verb != "plan" || m.apply { // a plan writes nothing, not even there
+		if err := m.placeHelper(ctx); err != nil {
+			return err
+		}
+	}
+	switch {
+	case verb == "cutover":
+		return m.cutOver(ctx)
+	case verb == "rollback":
+		return m.rollBack(ctx)
+	case verb == "verify":
+		return m.verifyOnly(ctx)
+	case verb == "sync", verb == "" && m.apply:
+		return m.migrate(ctx)
+	case m.apply:
+		return c.Misused("-apply goes with sync, or with no verb")
+	}
+	return m.showPlan(ctx)
+}

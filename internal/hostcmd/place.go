@@ -1,0 +1,88 @@
+package hostcmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"runtime"
+	"strings"
+)
+
+// Placed is a program of this host that stands on another one for a while.
+type Placed struct {
+	Path  string // there
+	stdin io.Closer
+	out   io.ReadCloser
+}
+
+// machines are the names that uname -m gives to what a Go program is built for.
+var machines = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x"}
+
+// placeScript keeps a program in a private directory until its stdin ends, which it does with the connection, however that
+// ends. A directory on a file system that allows no programs is passed over.
+const placeScript = `# put the program there
+umask 077
+trap '' HUP INT TERM
+for t in "${TMPDIR:-/tmp}" /var/tmp /root; do
+	d=$(mktemp -d "$t/mailmove-XXXXXXXX" 2>/dev/null) || continue
+	printf '#!/bin/sh\n' >"$d/mailmove" && chmod 700 "$d/mailmove" && "$d/mailmove" 2>/dev/null && break
+	rm -rf "$d"; d=
+done
+[ -n "$d" ] || { echo "no directory where a program can run" >&2; exit 1; }
+if head -c "$1" >"$d/mailmove" && [ "$(wc -c <"$d/mailmove")" -eq "$1" ]; then printf '%s\n' "$d/mailmove"; cat >/dev/null; fi
+rm -rf "$d"`
+
+// Place copies the executable file exe to a private directory of the other host and makes sure that it runs there with the
+// arguments try. It is removed by Remove, and by itself when the connection ends. The error says why it cannot be there:
+// another kind of machine, no directory for programs, too old a kernel.
+func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, error) {
+	out, err := h.Run(ctx, nil, "uname", "-sm")
+	if err != nil {
+		return nil, err
+	}
+	if have, want := strings.TrimSpace(string(out)), "Linux "+machines[runtime.GOARCH]; have != want {
+		return nil, fmt.Errorf("the other host is %q, this program is for %q", have, want)
+	}
+	f, err := os.Open(exe)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	in, hold := io.Pipe()
+	p := &Placed{stdin: hold}
+	go func() {
+		defer f.Close()
+		if _, err := io.Copy(hold, f); err != nil {
+			hold.CloseWithError(err)
+		}
+	}()
+	if p.out, err = h.Start(context.WithoutCancel(ctx), in, "sh", "-c", placeScript, "sh", fmt.Sprint(info.Size())); err != nil {
+		in.Close()
+		return nil, err
+	}
+	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	defer stop()
+	line, err := bufio.NewReader(p.out).ReadString('\n')
+	if err != nil {
+		return nil, errors.Join(ctx.Err(), p.Remove(), err)
+	}
+	p.Path = strings.TrimSuffix(line, "\n")
+	if _, err := h.Run(ctx, nil, p.Path, try...); err != nil {
+		return nil, errors.Join(err, p.Remove())
+	}
+	return p, nil
+}
+
+// Remove removes the program there and waits until it is gone.
+func (p *Placed) Remove() error {
+	p.stdin.Close()
+	_, err := io.Copy(io.Discard, p.out)
+	return errors.Join(err, p.out.Close())
+}
