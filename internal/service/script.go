@@ -139,7 +139,7 @@ busy() {
 	[ $# -eq 0 ] || find /proc/[0-9]*/fd \( "$@" \) 2>/dev/null | while read -r x; do
 		q=${x#/proc/}; n=${q##*/}; q=${q%%/*}; w=
 		while read -r k v; do [ "$k" = flags: ] && w=$v; done <"/proc/$q/fdinfo/$n"
-		case $w in *[1256]) comm "$q" && printf 'writer %s %s %s\n' "$q" "$(printf %s "$c" | clean | tr ' ' '?')" "$(readlink "$x" | clean)";; esac
+		case $w in *[1256]) comm "$q" && printf 'writer %s %s %s\n' "$q" "$(printf %s "$c" | clean | tr ' ' '?')" "$(printf %s "$(readlink "$x")" | clean)";; esac
 	done 2>/dev/null
 }
 pause() { sleep 0.02 2>/dev/null || sleep 1; }
@@ -170,7 +170,7 @@ said() {
 	while [ $n -lt $i ]; do
 		n=$((n + 1)); rc=
 		{ read -r rc <"$d/$n.rc"; } 2>/dev/null || rc=
-		[ "$rc" = 0 ] || printf 'failed %s %s %s\n' $n "${rc:--}" "$(tail -n 1 "$d/$n.out" 2>/dev/null | clean)"
+		[ "$rc" = 0 ] || printf 'failed %s %s %s\n' $n "${rc:--}" "$(printf %s "$(tail -n 1 "$d/$n.out" 2>/dev/null)" | clean)"
 	done
 }
 `
