@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 )
 
 var errLinuxOnly = fmt.Errorf("copying trees needs Linux: %w", errors.ErrUnsupported)
@@ -29,3 +30,9 @@ func Diff(ctx context.Context, src Source, dst string, opt *Options, each func(C
 func Changed(ctx context.Context, dst string, opt *Options, each func(Change) error) error {
 	return errLinuxOnly
 }
+
+// Adopt needs Linux; here it returns errors.ErrUnsupported.
+func Adopt(ctx context.Context, dst string, opt *Options) (int, error) { return 0, errLinuxOnly }
+
+// Serve needs Linux; here it returns errors.ErrUnsupported.
+func Serve(ctx context.Context, args []string, in io.Reader, out io.Writer) error { return errLinuxOnly }
