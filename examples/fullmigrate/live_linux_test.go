@@ -98,9 +98,9 @@ func TestVerifyOnTheNewHost(t *testing.T) {
 
 const hangUp = "hang up" // after the text before
 
-// serve answers one connection: each line that comes in is answered by the next of the texts, the first text is the greeting.
+// speak answers one connection: each line that comes in is answered by the next of the texts, the first text is the greeting.
 // It reads a line after each text.
-func serve(t *testing.T, texts ...string) (addr string, heard func() []string) {
+func speak(t *testing.T, texts ...string) (addr string, heard func() []string) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	done := make(chan []string, 1)
@@ -133,26 +133,26 @@ func serve(t *testing.T, texts ...string) (addr string, heard func() []string) {
 func TestClients(t *testing.T) {
 	ctx := context.Background()
 	c := &mailClient{user: "al ice", password: `p"\w`}
-	addr, heard := serve(t, "* OK hi\r\n", "+ go\r\n", "+ go\r\n", "* CAPABILITY X\r\na OK in\r\n", "* 3 EXISTS\r\n* 0 RECENT\r\nb OK [READ-ONLY] done\r\n")
+	addr, heard := speak(t, "* OK hi\r\n", "+ go\r\n", "+ go\r\n", "* CAPABILITY X\r\na OK in\r\n", "* 3 EXISTS\r\n* 0 RECENT\r\nb OK [READ-ONLY] done\r\n")
 	n, err := c.imap(ctx, addr)
 	require.NoError(t, err)
 	require.Equal(t, 3, n)
 	require.Equal(t, []string{"a LOGIN {6}", "al ice {4}", `p"\w`, "b EXAMINE INBOX", "c LOGOUT"}, heard())
 
-	addr, heard = serve(t, "+OK hi\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 aa\r\n2 b b\r\n.\r\n", "+OK bye\r\n")
+	addr, heard = speak(t, "+OK hi\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 aa\r\n2 b b\r\n.\r\n", "+OK bye\r\n")
 	uidls, err := c.pop3(ctx, addr)
 	require.NoError(t, err)
 	require.Equal(t, []string{"aa", "b b"}, uidls)
 	require.Equal(t, []string{"USER al ice", `PASS p"\w`, "UIDL", "QUIT"}, heard())
 
 	for _, texts := range [][]string{{"* BYE no\r\n"}, {"* OK\r\n", "a BAD no\r\n"}, {"* OK\r\n", "+ \r\n", "+ \r\n", "a NO [AUTHENTICATIONFAILED] no\r\n"}, {"* OK\r\n", "+ \r\n", "+ \r\n", "a OK\r\n", "b NO gone\r\n"}} {
-		addr, _ = serve(t, append(texts, hangUp)...)
+		addr, _ = speak(t, append(texts, hangUp)...)
 		_, err = c.imap(ctx, addr)
 		require.Error(t, err, texts)
 		require.NotContains(t, err.Error(), c.password)
 	}
 	for _, texts := range [][]string{{"-ERR busy\r\n"}, {"+OK\r\n", "+OK\r\n", "-ERR [AUTH] no\r\n"}, {"+OK\r\n", "+OK\r\n", "+OK\r\n", "+OK\r\n1 aa\r\n"}} {
-		addr, _ = serve(t, append(texts, hangUp)...)
+		addr, _ = speak(t, append(texts, hangUp)...)
 		_, err = c.pop3(ctx, addr)
 		require.Error(t, err, texts)
 	}
