@@ -30,6 +30,9 @@ func Verify(ctx context.Context, src Source, dst string, opt *Options, how How) 
 	p, err := newPass(ctx, src, dst, &o, true)
 	if err == nil {
 		p.do = &verifier{p, how}
+		if s, ok := p.src.(*remote); ok {
+			s.ahead.on = how == ByHash
+		}
 		err = p.run(ctx)
 	}
 	p.close()

@@ -18,6 +18,7 @@ type remote struct {
 	m     *manifest
 	plain bool
 	wait  time.Duration // for a mailbox that others keep locked
+	ahead sumsAhead
 }
 
 // errNoAttrs says that the attributes of an object are not known: it did not change, or the way to the other host has none.
@@ -286,13 +287,9 @@ func (f *remoteFile) copyTo(context.Context, int, *stat, []byte) (int64, error) 
 
 // same asks the other host for the sum of the file.
 func (f *remoteFile) same(ctx context.Context, dst int, size int64, buf []byte) (bool, error) {
-	sums, err := f.s.sums(ctx, []request{{path: f.path, uid: f.st.uid, gid: f.st.gid}})
+	theirs, err := f.s.sumFor(ctx, f)
 	if err != nil {
 		return false, err
-	}
-	theirs, ok := sums[f.path]
-	if !ok {
-		return false, unix.ENOENT
 	}
 	ours, err := sumOf(ctx, dst, size, buf)
 	return err == nil && ours == theirs, err

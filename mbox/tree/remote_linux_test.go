@@ -5,7 +5,11 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // From is the source of nearly all tests: a directory of this host or, with TREE_SOURCE=plain or helper in the environment,
@@ -57,4 +61,37 @@ type process struct {
 func (p process) Close() error {
 	_, _ = io.Copy(io.Discard, p.ReadCloser)
 	return p.c.Wait()
+}
+
+// TestVerifyAsksForManySumsAtOnce: one round trip for each file would take hours.
+func TestVerifyAsksForManySumsAtOnce(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	for _, name := range []string{"a/1", "a/2", "a/b/3", "a/b/c/4", "d/5", "6", "new\nline/7"} {
+		for _, root := range []string{src, dst} {
+			require.NoError(t, os.MkdirAll(filepath.Dir(filepath.Join(root, name)), 0o755))
+			require.NoError(t, os.WriteFile(filepath.Join(root, name), []byte(name), 0o644))
+		}
+	}
+	for _, name := range []string{".", "a", "a/b", "a/b/c", "d", "new\nline", "a/1", "a/2", "a/b/3", "a/b/c/4", "d/5", "6", "new\nline/7"} {
+		for _, root := range []string{src, dst} {
+			require.NoError(t, os.Chtimes(filepath.Join(root, name), time.Unix(1e9, 0), time.Unix(1e9, 0)))
+		}
+	}
+	r, asked := here(src), 0
+	start := r.Start
+	r.Start = func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+		if script == sumScript {
+			asked++
+		}
+		return start(ctx, stdin, script, args...)
+	}
+	rep, err := Verify(t.Context(), r, dst, nil, ByHash)
+	require.NoError(t, err)
+	require.Zero(t, rep.Mismatched, rep)
+	require.LessOrEqual(t, asked, 2)
+	require.NoError(t, os.WriteFile(filepath.Join(dst, "a/b/3"), []byte("a/b/X"), 0o644))
+	require.NoError(t, os.Chtimes(filepath.Join(dst, "a/b/3"), time.Unix(1e9, 0), time.Unix(1e9, 0)))
+	rep, err = Verify(t.Context(), r, dst, nil, ByHash)
+	require.NoError(t, err)
+	require.EqualValues(t, 1, rep.Mismatched, rep)
 }
