@@ -408,8 +408,12 @@ func (f *flight) settle(ctx context.Context) error {
 		if q := &f.batch[i]; q.it != nil && !q.same && !q.steady && (!f.got[i] || !q.it.d.messages) {
 			look = append(look, q.path)
 		}
+		if q := &f.batch[i]; q.it != nil && f.unlocked(q) {
+			look = append(look, q.it.d.from)
+		}
 	}
-	if len(look) == 0 {
+	slices.Sort(look)
+	if look = slices.Compact(look); len(look) == 0 {
 		f.held.end(true)
 		return nil
 	}
@@ -418,12 +422,21 @@ func (f *flight) settle(ctx context.Context) error {
 		return err
 	}
 	for i := range f.batch {
+		if q := &f.batch[i]; q.it != nil && f.unlocked(q) {
+			q.it.d.src.(*remoteDir).looked(now)
+		}
 		if q := &f.batch[i]; q.it != nil && !q.same && !q.steady && (!f.got[i] || !q.it.d.messages) {
 			f.judge(i, q, now)
 		}
 	}
 	f.held.end(true)
 	return nil
+}
+
+// unlocked tells whether the other side made a dotlock for it, which changed the time of its directory.
+func (f *flight) unlocked(q *request) bool {
+	d := q.it.d
+	return !f.r.plain && !d.frame && (d.mail || d.below) && q.it.st.regular()
 }
 
 // judge decides what becomes of one object after the second look.

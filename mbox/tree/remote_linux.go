@@ -266,6 +266,13 @@ func (d *remoteDir) attrs() ([]attr, error) {
 	return d.as, nil
 }
 
+// looked takes the time that a directory has by now: what the next pass is to see at the target.
+func (d *remoteDir) looked(now map[string]stat) {
+	if st, ok := now[d.path]; ok && st.same(&d.self.st) {
+		d.self.st = st
+	}
+}
+
 func (d *remoteDir) share() (folder, error) { return d, nil }
 
 func (d *remoteDir) close() {}
