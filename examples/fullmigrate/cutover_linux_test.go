@@ -82,6 +82,7 @@ type pairOfHosts struct {
 	t        *testing.T
 	from, to string
 	env      []string // of the program
+	back     string   // the directory of ssh and the program
 	at       [2]*oracle.Cell
 	bin      [2]string
 }
@@ -106,6 +107,7 @@ func twoHosts(t *testing.T) *pairOfHosts {
 	p.at = [2]*oracle.Cell(oracle.Cells(t, []string{"192.0.2.10/24", "192.0.2.11/24"}, []string{"192.0.2.20/24"}))
 	// An ssh that leads to both, for each sees its own processes alone.
 	back := t.TempDir()
+	p.back = back
 	ssh := "#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nexport SSH_CONNECTION='192.0.2.20 1 192.0.2.11 22'\ncase $1 in\n"
 	for i, name := range sides {
 		ssh += fmt.Sprintf("%s) shift; PATH=%s:$PATH exec %s sh -c \"$1\";;\n", name, p.bin[i], strings.Join(p.at[i].Enter, " "))
@@ -154,6 +156,8 @@ func (p *pairOfHosts) ok(args ...string) string {
 	return out
 }
 
+func (p *pairOfHosts) program(name string) string { return filepath.Join(p.back, name) }
+
 // served tells which host answers on the service address: "old", "new" or "".
 func (p *pairOfHosts) served() string {
 	old := strings.Contains(p.onOld("ip -o addr show dev eth0"), " 192.0.2.10/24 ") && strings.Contains(p.onOld("service dovecot status && service postfix status && echo up || true"), "up")
@@ -184,32 +188,69 @@ func TestCutoverAndBack(t *testing.T) {
 	require.Equal(t, "old", p.served())
 
 	out = p.ok("cutover", "-iface", "eth0", "-manual")
-	t.Log(out)
+	for _, line := range []string{
+		"ssh new 'service dovecot stop'", "ssh old 'service postfix stop'", "ssh new 'service dovecot start'", "ssh old 'update-rc.d postfix disable'",
+		"ssh old 'echo 1 >/proc/sys/net/ipv4/conf/eth0/promote_secondaries; ip addr del 192.0.2.10/24 dev eth0'", "ssh new 'ip addr add 192.0.2.10/24 brd + dev eth0'",
+	} {
+		require.Contains(t, out, "\n"+line+"\n")
+	}
 	require.Equal(t, "old", p.served())
-	began := time.Now()
-	out = p.ok("cutover", "-iface", "eth0", "-yes")
-	t.Log(out, time.Since(began))
-	require.Equal(t, "new", p.served())
-	require.Contains(t, p.onOld("ip -o addr show dev eth0"), " 192.0.2.11/24 ")
-	code, out = p.run("", "sync")
-	require.Equal(t, 2, code, out)
-	t.Log(out)
-	out = p.ok("status")
-	t.Log(out)
 
-	// mail arrives on the new host
-	late := "From customer@example.net Tue Jun 15 10:00:00 2010\nFrom: customer@example.net\nSubject: late\n\nStill here?\n\n"
+	addresses, routes := p.onOld("ip -o addr show dev eth0"), p.onOld("ip route")
+	out = p.ok("cutover", "-iface", "eth0", "-yes")
+	require.Regexp(t, `downtime: \d+\.\d\d s`, out)
+	require.Equal(t, "new", p.served())
+	require.Contains(t, p.onOld("ip -o addr show dev eth0"), " 192.0.2.11/24 ", "its other address stays, though it was the second")
+
+	// Mail arrives on the new host.
 	f, err := os.OpenFile(filepath.Join(p.to, "var/spool/mail/bert"), os.O_APPEND|os.O_WRONLY, 0)
 	require.NoError(t, err)
-	_, err = f.WriteString(late)
+	_, err = f.WriteString("From a@b Tue Jun 15 10:00:00 2010\nSubject: late\n\nStill here?\n\n")
 	require.NoError(t, err)
 	require.NoError(t, f.Close())
 	out = p.ok("rollback", "-yes")
-	t.Log(out)
+	require.Contains(t, out, "1 messages and 0 other files")
 	require.Equal(t, "old", p.served())
-	t.Log(p.onOld("ip addr show dev eth0; ip route"))
-	out = p.ok("status")
-	t.Log(out)
+	require.Equal(t, addresses, p.onOld("ip -o addr show dev eth0"), "in their order")
+	require.Equal(t, routes, p.onOld("ip route"))
+	require.NotContains(t, p.onNew("ip -o addr show dev eth0"), "192.0.2.10/")
+	require.Contains(t, p.ok("status"), `bert "kept/`)
+}
+
+// TestCutoverRefuses what would go wrong later, before anything stops.
+func TestCutoverRefuses(t *testing.T) {
+	if !oracle.Alone(t) {
+		return
+	}
+	p := twoHosts(t)
+	p.ok("sync")
+	refused := func(rule string, args ...string) {
+		t.Helper()
+		code, out := p.run("", append([]string{"cutover", "-yes"}, args...)...)
+		require.Equal(t, 1, code, out)
+		require.Contains(t, out, "BLOCKS")
+		require.Contains(t, out, rule)
+		require.Equal(t, "old", p.served())
+	}
+	ssh, err := os.ReadFile(p.program("ssh"))
+	require.NoError(t, err)
+	change := func(old, new string) {
+		require.NoError(t, os.WriteFile(p.program("ssh"), []byte(strings.Replace(string(ssh), old, new, 1)), 0o755))
+	}
+	change("192.0.2.11 22", "192.0.2.10 22")
+	refused("ADMIN-ADDRESS", "-iface", "eth0")
+	change("", "")
+
+	// A port that nobody here knows how to stop: a POP server under a name of its own.
+	require.NoError(t, os.Link(filepath.Join(filepath.Dir(p.bin[0]), "libexec/dovecot"), filepath.Join(p.bin[0], "popper")))
+	p.onOld("popper </dev/null >/dev/null 2>&1 & until grep -q :03E3 /proc/net/tcp6; do sleep 0.02; done")
+	refused("port 995 of the old host is served by popper (pid ")
+	p.onOld("kill $(pidof popper)")
+
+	// Nothing on the new host could take over from the old one's MTA.
+	p.onNew("service postfix stop")
+	require.NoError(t, os.WriteFile(filepath.Join(p.bin[1], "service"), []byte("#!/bin/sh\n[ $1 = dovecot ] || exit 1\n"), 0o755))
+	refused("no mail transfer agent")
 }
 
 // TestCutoverKilledAtEveryStep kills the program at each line of its journal. The same command then does what one that was
@@ -226,7 +267,7 @@ func TestCutoverKilledAtEveryStep(t *testing.T) {
 	after := facts(t, p.to, false)
 	require.NotEqual(t, before, after)
 	p.ok("rollback", "-yes")
-	for _, kill := range journalLines(stepCutover, cutoverSteps) {
+	for _, kill := range some(journalLines(stepCutover, cutoverSteps)) {
 		code, out := p.run(kill, "cutover", "-iface", "eth0", "-yes")
 		require.Equal(t, -1, code, "%s: %s", kill, out)
 		code, out = p.run("", "sync")
@@ -243,6 +284,56 @@ func TestCutoverKilledAtEveryStep(t *testing.T) {
 		require.Equal(t, before, facts(t, p.to, false), kill)
 		p.ok("sync")
 	}
+}
+
+// TestRollbackKilledAtEveryStep: the way back is gone on with by the same command, and what came meanwhile is kept once.
+func TestRollbackKilledAtEveryStep(t *testing.T) {
+	if !oracle.Alone(t) {
+		return
+	}
+	p := twoHosts(t)
+	p.ok("sync")
+	before := facts(t, p.to, false)
+	for _, kill := range some(journalLines(stepRollback, rollbackSteps)) {
+		p.ok("cutover", "-iface", "eth0", "-yes")
+		code, out := p.run(kill, "rollback", "-yes")
+		require.Equal(t, -1, code, "%s: %s", kill, out)
+		for _, verb := range []string{"sync", "cutover"} {
+			code, out = p.run("", verb, "-yes")
+			require.Equal(t, 2, code, "%s: %s", kill, out)
+			require.Contains(t, out, "finish it with fullmigrate rollback")
+		}
+		out = p.ok("rollback", "-yes")
+		require.Equal(t, "old", p.served(), "%s: %s", kill, out)
+		require.Equal(t, before, facts(t, p.to, false), kill)
+		p.ok("sync")
+	}
+	p.ok("cutover", "-iface", "eth0", "-yes")
+	f, err := os.OpenFile(filepath.Join(p.to, "var/spool/mail/bert"), os.O_APPEND|os.O_WRONLY, 0)
+	require.NoError(t, err)
+	_, err = f.WriteString("From a@b Tue Jun 15 10:00:00 2010\nSubject: late\n\nStill here?\n\n")
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+	code, out := p.run(stepBackKeep+" done", "rollback", "-yes")
+	require.Equal(t, -1, code, out)
+	require.Contains(t, p.ok("rollback", "-yes"), "1 messages and 0 other files")
+	all, err := filepath.Glob(filepath.Join(p.to, "var/lib/mailmove/*/kept/*/bert/var/spool/mail/bert"))
+	require.NoError(t, err)
+	require.Len(t, all, 1)
+	data, err := os.ReadFile(all[0])
+	require.NoError(t, err)
+	require.Equal(t, 1, strings.Count(string(data), "Subject: late"))
+	require.Equal(t, 1, strings.Count(string(data), "Subject: "))
+}
+
+// some takes every third with -short.
+func some(lines []string) (out []string) {
+	for i, l := range lines {
+		if !testing.Short() || i%3 == 1 {
+			out = append(out, l)
+		}
+	}
+	return out
 }
 
 // journalLines are the lines of a phase, but for the last: after that there is nothing left to do.

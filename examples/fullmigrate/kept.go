@@ -29,12 +29,8 @@ const fileKept = "kept.json"
 // keep copies what the new host has and the old one lacks into the run directory, and deletes nothing. It can be run
 // again: the same goes to the same place.
 func (c *cutover) keep(ctx context.Context) error {
-	opt := &tree.Options{State: filepath.Join(c.dir.Path(), fileState)}
-	for _, t := range c.rec.Trees {
-		opt.Pairs = append(opt.Pairs, t.Pair)
-	}
 	var changes []tree.Change
-	if err := tree.Changed(ctx, c.m.to, opt, func(ch tree.Change) error {
+	if err := tree.Changed(ctx, c.m.to, c.treeOptions(), func(ch tree.Change) error {
 		changes = append(changes, ch)
 		return nil
 	}); err != nil {
@@ -70,9 +66,23 @@ func (c *cutover) keep(ctx context.Context) error {
 	if err := k.compared(ctx, known); err != nil {
 		return err
 	}
-	slices.SortFunc(k.all, func(a, b kept) int { return strings.Compare(a.At, b.At) })
 	c.m.say1("  %s", keptText(k.all))
+	var earlier []kept // of another cutover
+	if err := c.dir.Load(fileKept, &earlier); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	k.all = append(k.all, slices.DeleteFunc(earlier, func(e kept) bool { return strings.HasPrefix(e.At, k.top+"/") })...)
+	slices.SortFunc(k.all, func(a, b kept) int { return strings.Compare(a.At, b.At) })
 	return c.dir.Save(ctx, fileKept, k.all)
+}
+
+// treeOptions are those by which the trees of the cutover were copied.
+func (c *cutover) treeOptions() *tree.Options {
+	opt := &tree.Options{State: filepath.Join(c.dir.Path(), fileState)}
+	for _, t := range c.rec.Trees {
+		opt.Pairs = append(opt.Pairs, t.Pair)
+	}
+	return opt
 }
 
 func keptText(all []kept) string {

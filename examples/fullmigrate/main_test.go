@@ -24,6 +24,7 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"fullmigrate": hooked,
 		"dovecot":     func() { daemon(map[int]string{143: "* OK ready", 110: "+OK ready"}) },
+		"popper":      func() { daemon(map[int]string{995: ""}) },
 		"master":      func() { daemon(map[int]string{25: "220 ready"}) },
 	})
 }

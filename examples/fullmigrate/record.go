@@ -24,13 +24,14 @@ const (
 	stepBackStart = "start old"
 	stepBackFiles = "address files back"
 	stepBackKeep  = "keep mail"
+	stepBackAdopt = "adopt"
 	fileRecord    = "cutover.json"
 )
 
 // cutoverSteps and rollbackSteps are in the order of work.
 var (
 	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepFiles, stepFlush}
-	rollbackSteps = []string{stepBackStop, stepBackMove, stepBackStart, stepBackFiles, stepBackKeep}
+	rollbackSteps = []string{stepBackStop, stepBackMove, stepBackStart, stepBackFiles, stepBackKeep, stepBackAdopt}
 )
 
 // record is what a cutover found out before its first effect, and what a resume and the way back go by. Index 0 is the old

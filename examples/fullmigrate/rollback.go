@@ -7,6 +7,7 @@ import (
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/service"
+	"github.com/mailmove/mailmove/mbox/tree"
 )
 
 // rollBack lets the old host serve again, from whatever point a cutover came to. The new host is silenced first; then the
@@ -36,6 +37,9 @@ func (m *migration) rollBack(ctx context.Context) error {
 		if err := m.c.Confirm("Stop the mail service of the new host now and let the old one serve again?", m.yes); err != nil {
 			return err
 		}
+		if err := c.dir.Undo(rollbackSteps...); err != nil { // of an earlier way back
+			return err
+		}
 	}
 	c.dir.Watch(watchJournal)
 	err = c.dir.Step(stepRollback, func() error {
@@ -54,12 +58,15 @@ func (m *migration) rollBack(ctx context.Context) error {
 // wayBack lists the steps. served: mail may have arrived on the new host.
 func (c *cutover) wayBack(served bool) []step {
 	moved := c.rec.Move != nil
+	// Once that has begun, what changed on the new host does not show any more: it has been kept.
+	adopting := c.dir.Unfinished(stepRollback) && (c.dir.Unfinished(stepBackAdopt) || c.dir.Done(stepBackAdopt))
 	return []step{
 		{stepBackStop, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), true, func(ctx context.Context) error { return c.stop(ctx, 1) }},
 		{stepBackMove, "give the address back", c.backLines(), moved, c.addressBack},
 		{stepBackStart, "start on the old host what ran there", c.m.lines(0, c.restarts()), true, c.startOld},
 		{stepBackFiles, "put the new host's network files back", nil, moved, c.filesBack},
-		{stepBackKeep, "keep the mail that reached the new host meanwhile", nil, served, c.keep},
+		{stepBackKeep, "keep the mail that reached the new host meanwhile", nil, served && !adopting, c.keep},
+		{stepBackAdopt, "let the next sync replace what changed there", nil, served, c.adopt},
 	}
 }
 
@@ -80,6 +87,12 @@ func (c *cutover) startOld(ctx context.Context) error {
 		return nil
 	}
 	return service.Start(ctx, c.m.old, c.restarts())
+}
+
+// adopt makes a further sync possible: without it, what changed on the new host would be left alone as somebody's.
+func (c *cutover) adopt(ctx context.Context) error {
+	_, err := tree.Adopt(ctx, c.m.to, c.treeOptions())
+	return err
 }
 
 // adviseBack tells what is left to a person.
