@@ -246,11 +246,6 @@ func TestCutoverRefuses(t *testing.T) {
 	p.onOld("popper </dev/null >/dev/null 2>&1 & until grep -q :03E3 /proc/net/tcp6; do sleep 0.02; done")
 	refused("port 995 of the old host is served by popper (pid ")
 	p.onOld("kill $(pidof popper)")
-
-	// Nothing on the new host could take over from the old one's MTA.
-	p.onNew("service postfix stop")
-	require.NoError(t, os.WriteFile(filepath.Join(p.bin[1], "service"), []byte("#!/bin/sh\n[ $1 = dovecot ] || exit 1\n"), 0o755))
-	refused("no mail transfer agent")
 }
 
 // TestCutoverKilledAtEveryStep kills the program at each line of its journal. The same command then does what one that was
