@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"path"
-	"slices"
 	"strings"
 	"sync"
 
@@ -45,7 +44,7 @@ type request struct {
 	tries    int
 	link     *place         // that others wait for
 	same     bool           // the target has its content
-	steady   bool           // it stood still while it was read
+	answered bool           // the program on the other side said something
 	old      mbox.ChunkList // of the mailbox at the target, when it is large
 }
 
@@ -97,9 +96,6 @@ func (c *courier) want(d *dir, it *item, v *verdict, tries int) {
 			return
 		}
 		q.link = pl
-	}
-	if !c.r.plain && tries == 0 {
-		q.old = c.s.oldList(it, v)
 	}
 	d.given = true
 	c.add(q, it.st.size)
@@ -300,6 +296,11 @@ func (f *flight) check(ctx context.Context) error {
 
 // fetch receives the content of a batch.
 func (f *flight) fetch(ctx context.Context) error {
+	if !f.r.plain {
+		if err := f.locking(); err != nil {
+			return err
+		}
+	}
 	var want []request
 	for i, q := range f.batch {
 		if q.after == nil && !f.got[i] {
@@ -330,8 +331,13 @@ func (f *flight) receive(ctx context.Context, ask func() (*archives, error), dir
 			return err
 		}
 		name := path.Join(dir, path.Clean(h.Name))
+		if ok, err := f.heed(name, h, in); err != nil {
+			return joinEnd(err, in.close())
+		} else if ok {
+			continue
+		}
 		for _, i := range f.at[name] {
-			if f.got[i] {
+			if f.got[i] || f.batch[i].answered {
 				continue
 			}
 			if err := f.take(ctx, i, h, in); err != nil {
@@ -345,19 +351,14 @@ func (f *flight) receive(ctx context.Context, ask func() (*archives, error), dir
 // take deals with one object. An error means that the stream is broken; what is wrong with the object is listed.
 func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) error {
 	q := &f.batch[i]
+	if !f.r.plain {
+		return f.answer(ctx, i, h, in)
+	}
 	if q.dir != nil {
 		if h.Typeflag == tar.TypeDir {
 			f.got[i] = true
 			src := q.dir.src.(*remoteDir)
 			src.as, src.noAttrs = attrsIn(h), false
-		}
-		return nil
-	}
-	if !q.it.st.regular() && !f.r.plain {
-		f.got[i], q.same = true, true
-		q.it.d.src.(*remoteDir).keep(q.it.name, attrsIn(h))
-		if err := f.s.special(q.it, &q.v); err != nil {
-			f.s.failed(q.it, "copy", err)
 		}
 		return nil
 	}
@@ -373,20 +374,8 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		return ctx.Err()
 	}
 	f.got[i] = true
-	body := &streamFile{st: q.it.st, in: in, as: attrsIn(h), f: f, q: q}
-	if err := body.describe(h); err != nil {
-		return err
-	}
-	if err := f.s.p.planted(q.it); err != nil {
-		f.s.p.failIn(q.it.d, q.it.path(), "copy", err)
-		return nil
-	}
-	st := body.st
-	err := f.s.copyOpen(ctx, 1, body, &st, q.it, &q.v, f.buf)
-	if errors.Is(err, errDigest) && q.tries == 0 { // the old copy changed meanwhile: all of it, then
-		f.want(q.it.d, q.it, &q.v, 1)
-		return nil
-	}
+	st := q.it.st
+	err := f.s.copyOpen(ctx, 1, &streamFile{st: st, in: in, as: attrsIn(h), f: f, q: q}, &st, q.it, &q.v, f.buf)
 	if err != nil && !in.broken {
 		f.s.p.failIn(q.it.d, q.it.path(), "copy", err)
 		err = nil
@@ -396,24 +385,19 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 
 // settle looks once more at what has to have stood still, and at what did not come.
 func (f *flight) settle(ctx context.Context) error {
-	for i := range f.batch {
-		q := &f.batch[i]
-		q.steady = q.steady && !slices.Contains(f.messages, moving(q.path))
+	if !f.r.plain {
+		return f.unanswered()
 	}
 	if err := f.retry(ctx); err != nil {
 		return err
 	}
 	var look []string
 	for i := range f.batch {
-		if q := &f.batch[i]; q.it != nil && !q.same && !q.steady && (!f.got[i] || !q.it.d.messages) {
+		if q := &f.batch[i]; q.it != nil && !q.same && (!f.got[i] || !q.it.d.messages) {
 			look = append(look, q.path)
 		}
-		if q := &f.batch[i]; q.it != nil && f.unlocked(q) {
-			look = append(look, q.it.d.from)
-		}
 	}
-	slices.Sort(look)
-	if look = slices.Compact(look); len(look) == 0 {
+	if len(look) == 0 {
 		f.held.end(true)
 		return nil
 	}
@@ -422,21 +406,12 @@ func (f *flight) settle(ctx context.Context) error {
 		return err
 	}
 	for i := range f.batch {
-		if q := &f.batch[i]; q.it != nil && f.unlocked(q) {
-			q.it.d.src.(*remoteDir).looked(now)
-		}
-		if q := &f.batch[i]; q.it != nil && !q.same && !q.steady && (!f.got[i] || !q.it.d.messages) {
+		if q := &f.batch[i]; q.it != nil && !q.same && (!f.got[i] || !q.it.d.messages) {
 			f.judge(i, q, now)
 		}
 	}
 	f.held.end(true)
 	return nil
-}
-
-// unlocked tells whether the other side made a dotlock for it, which changed the time of its directory.
-func (f *flight) unlocked(q *request) bool {
-	d := q.it.d
-	return !f.r.plain && !d.frame && (d.mail || d.below) && q.it.st.regular()
 }
 
 // judge decides what becomes of one object after the second look.

@@ -267,6 +267,9 @@ func (s *syncer) finishDir(d *dir) error {
 	if err != nil {
 		return err
 	}
+	if r, far := d.src.(*remoteDir); far {
+		st = r.last()
+	}
 	t, err := statFd(d.dst)
 	if err != nil {
 		return err

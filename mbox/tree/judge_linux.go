@@ -183,10 +183,10 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 			return v, err
 		}
 	}
-	if v.op = OpMetadata; !p.local() {
+	if v.op = OpMetadata; !p.tellsAttrs() {
 		v.op = OpUpdate // its attributes come with its content only
 	}
-	if p.metaEqual(&w, t) && p.sameAttrs(it, t) && (p.local() || !p.remapped) { // ids stand in ACLs, too
+	if p.metaEqual(&w, t) && p.sameAttrs(it, t) && (p.tellsAttrs() || !p.remapped) { // ids stand in ACLs, too
 		v.op = OpUnchanged
 	}
 	return v, nil
@@ -210,7 +210,7 @@ func (p *pass) sameSpecial(it *item, t *stat) (bool, error) {
 		return false, nil
 	}
 	y, err := attrsOf(dst, true)
-	return !p.local() || attrsEqual(p.mapAttrs(x), y), err // another host's come only with a copy
+	return !p.tellsAttrs() || attrsEqual(p.mapAttrs(x), y), err // another host's come only with a copy
 }
 
 // linkText reads the text of an open symbolic link; Linux keeps at most 4095 bytes.

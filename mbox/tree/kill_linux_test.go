@@ -6,8 +6,10 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,6 +21,7 @@ const killEnv = "TREE_TEST_KILLED"
 // TestMain runs a pass instead of the tests when it is to be killed, and answers requests as the helper on another host.
 func TestMain(m *testing.M) {
 	if os.Getenv("TREE_SERVE") != "" {
+		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 		if err := Serve(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)

@@ -129,6 +129,12 @@ func keepLock(l *lockfile.MailboxLock) (stop func() error) {
 
 // sweepLocks removes the dotlocks that a dead pass left in the source.
 func (s *syncer) sweepLocks() {
+	if r, far := s.p.src.(*remote); far && !r.plain && s.p.state.journal != nil && len(s.p.state.journal.lock) > 0 {
+		if _, err := r.unlock(s.ctx, sortedKeys(s.p.state.journal.lock)); err != nil {
+			s.p.fail(".", "remove locks", err)
+		}
+		return
+	}
 	src, local := s.p.src.(localSource)
 	if s.p.state.journal == nil || !local {
 		return
@@ -167,6 +173,10 @@ var (
 // would keep the mailbox of the old host locked. True: it is gone.
 func (s *syncer) clearLock(it *item) bool {
 	box, ok := strings.CutSuffix(it.name, ".lock")
+	if r, far := it.d.src.(*remoteDir); far && ok && !r.s.plain && (it.d.mail || it.d.below) {
+		free, err := r.s.unlock(s.ctx, []string{joinPath(r.path, box)})
+		return err == nil && len(free) == 1
+	}
 	src, local := it.d.src.(localDir)
 	if !ok || !local || !it.d.mail && !it.d.below {
 		return false

@@ -3,6 +3,7 @@ package tree
 import (
 	"bufio"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -21,16 +22,19 @@ import (
 //	E status NUL messages NUL
 //
 // The numbers are those of find's -printf: %D %i %m %n %U %G %s %b %A@ %T@ %C@ (device, inode, octal mode, links, owner,
-// group, size, blocks of 512 bytes, three times in seconds). The program itself adds: the device number of a node and,
-// for a directory whose names it did not list the word "same", when nothing changed there, or "mount", for a mount point.
+// group, size, blocks of 512 bytes, three times in seconds). The program itself adds: the device number of a node;
+// attributes, when they are asked for; for a directory whose names it did not list the word "same", when nothing changed
+// there, or "mount", for a mount point; and behind a directory that it could not list to its end that directory once more,
+// with the word "unread" and an error for a text.
 
 // manifest is a received one. Names are kept in a file, directory by directory: memory grows with the directories only.
 type manifest struct {
 	head     head
 	file     *os.File // has no name
 	size     int64
-	at       map[string]span // directories below the source root -> their names
-	messages []string        // of find, about what it could not see
+	at       map[string]span   // directories below the source root -> their names
+	messages []string          // of find, about what it could not see
+	bad      map[string]string // directories of which names may be missing -> why
 }
 
 // head is the first record.
@@ -52,6 +56,9 @@ type known struct {
 	name string
 	st   stat
 	text string // of a symbolic link
+	raw  string // attributes, see encodeAttrs
+
+	not, unread bool // see above; not kept in the file
 }
 
 func newManifest() (*manifest, error) {
@@ -59,7 +66,7 @@ func newManifest() (*manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &manifest{file: f, at: map[string]span{}}, os.Remove(f.Name())
+	return &manifest{file: f, at: map[string]span{}, bad: map[string]string{}}, os.Remove(f.Name())
 }
 
 // add reads a manifest and puts it to what is there.
@@ -80,8 +87,8 @@ func (m *manifest) add(r io.Reader) error {
 	return nil
 }
 
-// readManifest calls each for every object; not: the names of the directory are left out.
-func readManifest(r io.Reader, each func(where string, k known, not bool) error) (h head, messages []string, err error) {
+// readManifest calls each for every object.
+func readManifest(r io.Reader, each func(where string, k known) error) (h head, messages []string, err error) {
 	in := bufio.NewReaderSize(r, 256<<10)
 	for {
 		kind, err := in.ReadByte()
@@ -105,7 +112,7 @@ func readManifest(r io.Reader, each func(where string, k known, not bool) error)
 	}
 }
 
-func readObject(kind byte, in *bufio.Reader, each func(where string, k known, not bool) error) error {
+func readObject(kind byte, in *bufio.Reader, each func(where string, k known) error) error {
 	numbers, err := word(in)
 	if err != nil {
 		return err
@@ -118,8 +125,7 @@ func readObject(kind byte, in *bufio.Reader, each func(where string, k known, no
 	if k.text, err = word(in); err != nil {
 		return err
 	}
-	not := false
-	if k.st, not, err = parseNumbers(kind, numbers); err != nil {
+	if err = k.parse(kind, numbers); err != nil {
 		return fmt.Errorf("manifest: %q: %w", where, err)
 	}
 	where = strings.TrimPrefix(where, "./")
@@ -127,7 +133,7 @@ func readObject(kind byte, in *bufio.Reader, each func(where string, k known, no
 		return fmt.Errorf("manifest: path %q", where)
 	}
 	_, k.name = splitPath(where)
-	return each(where, k, not)
+	return each(where, k)
 }
 
 // cut explains a stream that ended in the middle.
@@ -224,7 +230,11 @@ type level struct {
 	not   bool
 }
 
-func (b *builder) object(where string, k known, not bool) error {
+func (b *builder) object(where string, k known) error {
+	if k.unread {
+		b.m.bad[where] = k.text
+		return nil
+	}
 	up, _ := splitPath(where)
 	for len(b.stack) > 0 && !below(where, b.stack[len(b.stack)-1].path) {
 		if err := b.pop(); err != nil {
@@ -238,7 +248,8 @@ func (b *builder) object(where string, k known, not bool) error {
 		b.bare[up] = append(b.bare[up], k) // the top of a pair; "." is kept in itself
 	}
 	if k.st.dir() {
-		b.stack = append(b.stack, level{path: where, not: not})
+		delete(b.m.bad, where)
+		b.stack = append(b.stack, level{path: where, not: k.not})
 	}
 	return nil
 }
@@ -326,15 +337,15 @@ func (k *known) encode(b []byte) []byte {
 	s := &k.st
 	for _, v := range []uint64{s.dev, s.ino, uint64(s.mode), uint64(s.nlink), uint64(s.uid), uint64(s.gid), uint64(s.size), uint64(s.blocks), s.rdev,
 		uint64(s.atime.sec), uint64(s.atime.ns), uint64(s.mtime.sec), uint64(s.mtime.ns), uint64(s.ctime.sec), uint64(s.ctime.ns),
-		uint64(len(k.name)), uint64(len(k.text)), s.mnt} {
+		uint64(len(k.name)), uint64(len(k.text)), uint64(len(k.raw)), s.mnt} {
 		b = binary.AppendUvarint(b, v)
 	}
-	return append(append(b, k.name...), k.text...)
+	return append(append(append(b, k.name...), k.text...), k.raw...)
 }
 
 // decode reads one object and returns the rest; nil: there is none.
 func (k *known) decode(b []byte) []byte {
-	var v [18]uint64
+	var v [19]uint64
 	for i := range v {
 		n := 0
 		if v[i], n = binary.Uvarint(b); n <= 0 {
@@ -342,32 +353,38 @@ func (k *known) decode(b []byte) []byte {
 		}
 		b = b[n:]
 	}
-	if v[15] > uint64(len(b)) || v[16] > uint64(len(b))-v[15] {
-		return nil
+	var words [3]string
+	for i := range words {
+		n := v[15+i]
+		if n > uint64(len(b)) {
+			return nil
+		}
+		words[i], b = string(b[:n]), b[n:]
 	}
-	k.name, k.text = string(b[:v[15]]), string(b[v[15]:v[15]+v[16]])
+	k.name, k.text, k.raw = words[0], words[1], words[2]
 	k.st = stat{
-		dev: v[0], ino: v[1], mode: uint32(v[2]), nlink: uint32(v[3]), uid: uint32(v[4]), gid: uint32(v[5]), size: int64(v[6]), blocks: int64(v[7]), rdev: v[8], mnt: v[17],
+		dev: v[0], ino: v[1], mode: uint32(v[2]), nlink: uint32(v[3]), uid: uint32(v[4]), gid: uint32(v[5]), size: int64(v[6]), blocks: int64(v[7]), rdev: v[8], mnt: v[18],
 		atime: stamp{int64(v[9]), uint32(v[10])}, mtime: stamp{int64(v[11]), uint32(v[12])}, ctime: stamp{int64(v[13]), uint32(v[14])},
 	}
-	return b[v[15]+v[16]:]
+	return b
 }
 
 var types = map[byte]uint32{'f': unix.S_IFREG, 'd': unix.S_IFDIR, 'l': unix.S_IFLNK, 'p': unix.S_IFIFO, 's': unix.S_IFSOCK, 'b': unix.S_IFBLK, 'c': unix.S_IFCHR}
 
-// parseNumbers reads the first word of an object's record.
-func parseNumbers(kind byte, text string) (s stat, same bool, err error) {
+// parse reads the first word of an object's record.
+func (k *known) parse(kind byte, text string) (err error) {
 	typ, ok := types[kind]
 	f := strings.Fields(text)
 	if !ok || len(f) < 11 {
-		return s, false, fmt.Errorf("type %q with %d numbers", kind, len(f))
+		return fmt.Errorf("type %q with %d numbers", kind, len(f))
 	}
 	num := func(i, base int) (n uint64) {
 		n, e := strconv.ParseUint(f[i], base, 64)
 		err = errors.Join(err, e)
 		return n
 	}
-	s = stat{dev: num(0, 10), ino: num(1, 10), mode: typ | uint32(num(2, 8)&0o7777), nlink: uint32(num(3, 10)), uid: uint32(num(4, 10)),
+	s := &k.st
+	*s = stat{dev: num(0, 10), ino: num(1, 10), mode: typ | uint32(num(2, 8)&0o7777), nlink: uint32(num(3, 10)), uid: uint32(num(4, 10)),
 		gid: uint32(num(5, 10)), size: int64(num(6, 10) &^ (1 << 63)), blocks: int64(num(7, 10) &^ (1 << 63))}
 	for i, t := range []*stamp{&s.atime, &s.mtime, &s.ctime} {
 		var e error
@@ -375,25 +392,38 @@ func parseNumbers(kind byte, text string) (s stat, same bool, err error) {
 		err = errors.Join(err, e)
 	}
 	for _, w := range f[11:] {
-		if w == "same" {
-			same = true
-		} else if w == "mount" {
-			same, s.mnt = true, elsewhere
-		} else if s.rdev, ok = parseRdev(w); !ok {
-			err = errors.Join(err, fmt.Errorf("word %q", w))
-		}
+		err = errors.Join(err, k.word(w))
 	}
-	return s, same, err
+	return err
+}
+
+func (k *known) word(w string) (err error) {
+	name, value, _ := strings.Cut(w, "=")
+	switch name {
+	case "same":
+		k.not = true
+	case "mount":
+		k.not, k.st.mnt = true, elsewhere
+	case "unread":
+		k.unread = true
+	case "rdev":
+		k.st.rdev, err = strconv.ParseUint(value, 10, 64)
+	case "attrs":
+		var b []byte
+		if b, err = hex.DecodeString(value); err == nil {
+			k.raw = string(b)
+			if _, ok := decodeAttrs(b); !ok {
+				err = fmt.Errorf("attributes of %d bytes that cannot be read", len(b))
+			}
+		}
+	default:
+		err = fmt.Errorf("word %q", w)
+	}
+	return err
 }
 
 // elsewhere is the number of a mount that is not that of the tree.
 const elsewhere = 1 << 63
-
-func parseRdev(w string) (uint64, bool) {
-	v, ok := strings.CutPrefix(w, "rdev=")
-	n, err := strconv.ParseUint(v, 10, 64)
-	return n, ok && err == nil
-}
 
 // parseStamp reads seconds with up to ten digits behind the point, of which find's last is always 0. A time before 1970 has
 // its fraction counted from the second below: find writes -1.5 as -1.5000000000 for the second -1 and half a second on.

@@ -16,13 +16,17 @@ import (
 	"github.com/mailmove/mailmove/mbox"
 )
 
-// What the program itself sends of a file bears two more PAX records: its numbers as in a manifest, taken while it was open
-// and standing still, and, when its content is not sent byte by byte, the digest of the whole; then the body is a list of
-// pieces, three varints each: kind, first, length. A literal's bytes follow it, a hole has none, and an old piece is so many
-// bytes at that place of the copy at the target, which the asker described by the sums of its chunks.
+// What the program itself sends of an object bears its numbers as in a manifest, taken while it was open. A regular file's
+// body is its content and a last byte, see sentWhole. Where not all is sent there is the digest of the content and the
+// body begins with a list of pieces, three varints each: kind, first, length. A literal's bytes follow it, a hole has none, and
+// an old piece is so many bytes at that place of the copy at the target, which the asker described by the sums of its chunks.
 const (
 	paxNumbers = "MAILMOVE.numbers"
-	paxPieces  = "MAILMOVE.pieces" // digest in hexadecimal digits, or "-" for none
+	paxPieces  = "MAILMOVE.pieces"  // digest in hexadecimal digits, or "-" for none
+	paxRefused = "MAILMOVE.refused" // why an object is not sent
+	paxSkipped = "MAILMOVE.skipped" // why a mailbox was copied without a dotlock
+	paxNow     = "MAILMOVE.now"     // numbers of a directory in which locks were taken, at the end
+	gone       = "gone"             // the reason that counts for nothing
 )
 
 const (
@@ -51,10 +55,15 @@ func (p piece) size() int64 {
 	return n
 }
 
-// encodeRequests writes what is wanted: path, and the chunks of the copy at the target where there are any.
+// encodeRequests writes what is wanted: twice the length of the path, and one more when only what describes the object is
+// wanted; path; length and chunks of the copy at the target, where there are any.
 func encodeRequests(want []request) (b []byte) {
 	for _, q := range want {
-		b = append(binary.AppendUvarint(b, uint64(len(q.path))), q.path...)
+		n := uint64(len(q.path)) << 1
+		if q.bare() {
+			n++
+		}
+		b = append(binary.AppendUvarint(b, n), q.path...)
 		b = append(binary.AppendUvarint(b, uint64(len(q.old))), q.old...)
 	}
 	return b
@@ -88,29 +97,9 @@ func (s *syncer) oldList(it *item, v *verdict) (list mbox.ChunkList) {
 	return list
 }
 
-// describe takes what the header tells of the file.
-func (s *streamFile) describe(h *tar.Header) error {
-	s.st.size = h.Size
-	if h.ModTime.Unix() != s.st.mtime.sec {
-		s.st.mtime = stamp{h.ModTime.Unix(), uint32(h.ModTime.Nanosecond())}
-	}
-	text, ok := h.PAXRecords[paxNumbers]
-	if !ok || s.f.r.plain {
-		return nil
-	}
-	st, _, err := parseNumbers('f', text)
-	if err != nil {
-		return s.in.fail(fmt.Errorf("object: %w", err))
-	}
-	s.st, s.q.it.st = st, st
-	s.pieces = h.PAXRecords[paxPieces]
-	s.q.steady = true
-	return nil
-}
-
 // assemble puts a file together from what comes and from the old copy.
 func (s *streamFile) assemble(ctx context.Context, out int, st *stat, buf []byte) (taken int64, err error) {
-	in := bufio.NewReaderSize(s.in, 32<<10)
+	in := bufio.NewReaderSize(io.LimitReader(s.in, s.body-1), 32<<10)
 	w := patch{ctx: ctx, out: out, old: -1, in: -1, buf: buf}
 	if s.q.v.t != nil && len(s.q.old) > 0 {
 		if w.old, err = openSame(s.q.it.d.dst, s.q.it.to, s.q.v.t, openFile); err != nil {
@@ -129,13 +118,16 @@ func (s *streamFile) assemble(ctx context.Context, out int, st *stat, buf []byte
 			taken += p.n
 		case p.kind == pieceOld && w.old >= 0:
 			err = copyPart(ctx, out, at, w.old, p.from, p.n, buf)
-		case p.kind != pieceHole:
+		case p.kind != pieceHole || s.pieces != "-":
 			err = s.in.fail(errors.New("a piece of nothing"))
 		}
 		if err != nil {
 			return taken, unexpected(err)
 		}
 		at += p.n
+	}
+	if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+		return taken, s.in.fail(errors.New("pieces of more than the file"))
 	}
 	if err := unix.Ftruncate(out, st.size); err != nil {
 		return taken, err
@@ -148,6 +140,23 @@ func (s *streamFile) assemble(ctx context.Context, out int, st *stat, buf []byte
 		err = errDigest
 	}
 	return taken, err
+}
+
+// whole reads the last byte of what the program itself sends.
+func (s *streamFile) whole() error {
+	var b [2]byte
+	n, err := io.ReadFull(s.in, b[:])
+	if n != 1 || !errors.Is(err, io.ErrUnexpectedEOF) {
+		return s.in.fail(errors.New("a body that does not add up"))
+	}
+	switch b[0] {
+	case sentWhole:
+	case sentChanged:
+		s.st.ctime.ns++ // it did not stand still
+	default:
+		return unix.Errno(b[0])
+	}
+	return nil
 }
 
 func (s *streamFile) literal(ctx context.Context, in io.Reader, out int, at, n int64, buf []byte) error {

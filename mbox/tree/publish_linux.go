@@ -110,9 +110,12 @@ func (s *syncer) copyOpen(ctx context.Context, worker int, in file, st *stat, it
 	if err != nil {
 		return err
 	}
-	steady := false
-	for try := 1; !steady; try++ {
-		if try > 1 {
+	steady, try, far := false, 1, false
+	if f, ok := in.(*streamFile); ok {
+		try, far = f.q.tries+1, true // it cannot be read twice
+	}
+	for first := try; !steady; try++ {
+		if try > first {
 			now, err := in.stat()
 			if err != nil {
 				return err
@@ -126,6 +129,10 @@ func (s *syncer) copyOpen(ctx context.Context, worker int, in file, st *stat, it
 		}
 		if !steady && try == copyTries {
 			return errUnsteady
+		}
+		if !steady && far {
+			_ = unix.Unlinkat(at.dir, at.name, 0)
+			return errAgain
 		}
 	}
 	return nil
@@ -180,7 +187,7 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 
 // holdOf tells who publishes a copy later; nil: nobody, it is published at once.
 func holdOf(it *item, in file) *hold {
-	if f, ok := in.(*streamFile); ok && it.d.hold == nil && !it.d.messages {
+	if f, ok := in.(*streamFile); ok && !f.helper && it.d.hold == nil && !it.d.messages {
 		return &f.f.held
 	}
 	return it.d.hold

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -19,6 +20,10 @@ type remote struct {
 	plain bool
 	wait  time.Duration // for a mailbox that others keep locked
 	ahead sumsAhead
+	attrs bool // the manifest tells attributes
+
+	mu    sync.Mutex
+	after map[string]stat // directories in which mailboxes were locked, as they were afterwards
 }
 
 // errNoAttrs says that the attributes of an object are not known: it did not change, or the way to the other host has none.
@@ -26,7 +31,8 @@ var errNoAttrs = errors.New("attributes are not known")
 
 // openRemote gets the manifest of all that the pairs name.
 func openRemote(ctx context.Context, r *Remote, p *pass) (*remote, error) {
-	s := &remote{Remote: r, ctx: ctx, plain: len(r.Helper) == 0, wait: p.opt.LockWait}
+	s := &remote{Remote: r, ctx: ctx, plain: len(r.Helper) == 0, wait: p.opt.LockWait, after: map[string]stat{}}
+	s.attrs = !s.plain && !p.state.saved() // else a changed one shows in the time of change
 	if s.wait == 0 {
 		s.wait = defaultLockWait
 	}
@@ -95,7 +101,11 @@ func (s *remote) list(ctx context.Context, t listed, p *pass) error {
 	ways, whole := names(t.ways), names(t.whole)
 	in, args := append(ways, whole...), []string{s.top(), fmt.Sprint(len(ways))}
 	if !s.plain {
-		args = append(args, fmt.Sprint(len(whole)))
+		what := "-"
+		if s.attrs {
+			what = "attrs"
+		}
+		args = append(args, fmt.Sprint(len(whole)), what)
 		if p != nil {
 			in = append(in, p.knownDirs()...)
 		}
@@ -180,7 +190,9 @@ func (s *remote) folder(where string, self known) (folder, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &remoteDir{s: s, path: where, self: self, names: all, noAttrs: true}, nil
+	d := &remoteDir{s: s, path: where, self: self, names: all, noAttrs: !s.attrs}
+	d.as, _ = decodeAttrs([]byte(self.raw))
+	return d, nil
 }
 
 // remoteDir is a directory of another host, as the manifest has it.
@@ -197,6 +209,16 @@ type remoteDir struct {
 
 func (d *remoteDir) stat() (stat, error) { return d.self.st, nil }
 
+// last is the newest that is known of the directory: a mailbox in it may have been locked since it was listed.
+func (d *remoteDir) last() stat {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
+	if st, ok := d.s.after[d.path]; ok && st.same(&d.self.st) {
+		return st
+	}
+	return d.self.st
+}
+
 func (d *remoteDir) look(name string) (stat, error) {
 	if name == "." {
 		return d.self.st, nil
@@ -212,6 +234,9 @@ func (d *remoteDir) list([]byte) (ents []dent, err error) {
 	for ; d.told < len(d.names) && len(ents) < batch; d.told++ {
 		k := &d.names[d.told]
 		ents = append(ents, dent{name: k.name, to: k.name, typ: uint8(k.st.typ() >> 12)})
+	}
+	if why := d.s.m.bad[d.path]; why != "" && len(ents) == 0 {
+		return nil, errors.New(why)
 	}
 	return ents, nil
 }
@@ -236,11 +261,14 @@ func (d *remoteDir) enter(name string) (folder, error) {
 }
 
 func (d *remoteDir) open(name string) (file, error) {
-	st, err := d.look(name)
-	if err == nil && !st.regular() {
-		err = errSwapped
+	i, ok := find(d.names, name)
+	if !ok {
+		return nil, unix.ENOENT
 	}
-	return &remoteFile{s: d.s, path: joinPath(d.path, name), st: st}, err
+	if k := &d.names[i]; k.st.regular() {
+		return &remoteFile{s: d.s, path: joinPath(d.path, name), st: k.st, raw: k.raw}, nil
+	}
+	return nil, errSwapped
 }
 
 func (d *remoteDir) special(name string, _ *stat) (text string, as []attr, err error) {
@@ -248,7 +276,10 @@ func (d *remoteDir) special(name string, _ *stat) (text string, as []attr, err e
 	if !ok {
 		return "", nil, unix.ENOENT
 	}
-	return d.names[i].text, d.extra[name], nil
+	if as, ok = d.extra[name]; !ok {
+		as, _ = decodeAttrs([]byte(d.names[i].raw))
+	}
+	return d.names[i].text, as, nil
 }
 
 // keep takes the attributes of an object that cannot be opened.
@@ -266,13 +297,6 @@ func (d *remoteDir) attrs() ([]attr, error) {
 	return d.as, nil
 }
 
-// looked takes the time that a directory has by now: what the next pass is to see at the target.
-func (d *remoteDir) looked(now map[string]stat) {
-	if st, ok := now[d.path]; ok && st.same(&d.self.st) {
-		d.self.st = st
-	}
-}
-
 func (d *remoteDir) share() (folder, error) { return d, nil }
 
 func (d *remoteDir) close() {}
@@ -282,11 +306,19 @@ type remoteFile struct {
 	s    *remote
 	path string
 	st   stat
+	raw  string
 }
 
-func (f *remoteFile) stat() (stat, error)    { return f.st, nil }
-func (f *remoteFile) attrs() ([]attr, error) { return nil, errNoAttrs }
-func (f *remoteFile) close()                 {}
+func (f *remoteFile) stat() (stat, error) { return f.st, nil }
+func (f *remoteFile) close()              {}
+
+func (f *remoteFile) attrs() ([]attr, error) {
+	if !f.s.attrs {
+		return nil, errNoAttrs
+	}
+	as, _ := decodeAttrs([]byte(f.raw))
+	return as, nil
+}
 
 func (f *remoteFile) copyTo(context.Context, int, *stat, []byte) (int64, error) {
 	return 0, errors.ErrUnsupported // content comes as a stream, see courier

@@ -1,7 +1,9 @@
 package tree
 
 import (
+	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -45,22 +47,28 @@ func here(root string) *Remote {
 	return &Remote{Root: root, Start: func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
 		c := exec.CommandContext(ctx, "sh", append([]string{"-c", script, "sh"}, args...)...)
 		c.Stdin = stdin
+		var said bytes.Buffer
+		c.Stderr = &said
 		out, err := c.StdoutPipe()
 		if err != nil {
 			return nil, err
 		}
-		return process{out, c}, c.Start()
+		return process{out, c, &said}, c.Start()
 	}}
 }
 
 type process struct {
 	io.ReadCloser
-	c *exec.Cmd
+	c    *exec.Cmd
+	said *bytes.Buffer
 }
 
 func (p process) Close() error {
 	_, _ = io.Copy(io.Discard, p.ReadCloser)
-	return p.c.Wait()
+	if err := p.c.Wait(); err != nil {
+		return fmt.Errorf("%w: %s", err, p.said)
+	}
+	return nil
 }
 
 // TestVerifyAsksForManySumsAtOnce: one round trip for each file would take hours.

@@ -119,7 +119,9 @@ type streamFile struct {
 	in     *archives
 	f      *flight
 	q      *request
-	pieces string // of the digest, when the content comes in pieces
+	helper bool   // the program itself sends it
+	pieces string // the digest, when it comes in pieces
+	body   int64  // bytes of the stream
 }
 
 func (s *streamFile) stat() (stat, error)    { return s.st, nil }
@@ -133,8 +135,17 @@ func (s *streamFile) same(context.Context, int, int64, []byte) (bool, error) {
 // copyTo writes what comes. Of a file with holes, what is zero stays a hole.
 func (s *streamFile) copyTo(ctx context.Context, out int, st *stat, buf []byte) (n int64, err error) {
 	if s.pieces != "" {
-		return s.assemble(ctx, out, st, buf)
+		n, err = s.assemble(ctx, out, st, buf)
+	} else {
+		n, err = s.copyAll(ctx, out, st, buf)
 	}
+	if err == nil && s.helper {
+		err = s.whole()
+	}
+	return n, err
+}
+
+func (s *streamFile) copyAll(ctx context.Context, out int, st *stat, buf []byte) (n int64, err error) {
 	sparse := st.blocks*512 < st.size
 	for at := int64(0); at < st.size; {
 		if err := ctx.Err(); err != nil {
@@ -279,14 +290,14 @@ func (s *remote) look(ctx context.Context, paths []string) (map[string]stat, err
 	in := names(paths)
 	args := []string{s.top(), fmt.Sprint(len(in))}
 	if !s.plain {
-		args = append(args, "0")
+		args = append(args, "0", "-")
 	}
 	out, err := s.start(ctx, bytes.NewReader(in), "manifest", listScript, args...)
 	if err != nil {
 		return nil, err
 	}
 	now := map[string]stat{}
-	_, messages, err := readManifest(out, func(where string, k known, _ bool) error {
+	_, messages, err := readManifest(out, func(where string, k known) error {
 		now[where] = k.st
 		return nil
 	})

@@ -16,6 +16,12 @@ func (p *pass) local() bool {
 	return ok
 }
 
+// tellsAttrs tells whether the attributes of what the walk meets are known; else they come with content only.
+func (p *pass) tellsAttrs() bool {
+	r, far := p.src.(*remote)
+	return !far || r.attrs
+}
+
 // now is what the clock of the source showed before the first look at it, or shows.
 func (p *pass) now() time.Time {
 	if p.local() {
@@ -336,7 +342,7 @@ func (p *pass) into(ctx context.Context, c *dir, to string) error {
 	if sync && c.holds() {
 		c.hold = &hold{}
 	}
-	if sync && s.courier != nil && !c.pair.second && (c.rec == nil || c.rec.src != c.st.tuple() || p.remapped) {
+	if sync && s.courier != nil && !p.tellsAttrs() && !c.pair.second && (c.rec == nil || c.rec.src != c.st.tuple() || p.remapped) {
 		s.courier.attributes(c)
 	}
 	err = p.walk(ctx, c)
