@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -24,6 +25,9 @@ func (m *migration) summarise(err error) (*summary, error) {
 		if host, err := netcfg.ReadHost(root); root != "" && err == nil && host.Hostname != "" {
 			*name = visible(host.Hostname)
 		}
+	}
+	if name, err := os.Hostname(); m.to == "/" && err == nil {
+		s.New = visible(name)
 	}
 	if s.Old == s.New {
 		s.Old, s.New = s.Old+" (old)", s.New+" (new)"

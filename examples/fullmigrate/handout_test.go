@@ -163,3 +163,10 @@ func secrets(t *testing.T, from, text string) {
 	}
 	require.NotContains(t, text, "order 100")
 }
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	require.NoError(t, err)
+	return string(data)
+}

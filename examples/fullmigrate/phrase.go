@@ -29,16 +29,19 @@ func (s *summary) phrase(p *plan) {
 	case s.Error != "":
 		s.Sentence = "The run stopped before its end: " + strings.ReplaceAll(s.Error, "\n", "; ") + "."
 		return
+	case s.State == "went back":
+		s.Sentence = fmt.Sprintf("%s serves again; what reached %s in the meantime is kept.", atStart(s.Old), s.New)
+		return
+	case s.State == "moved" && p == nil:
+		s.Sentence = fmt.Sprintf("%s has taken over from %s, with %s of downtime.", atStart(s.New), s.Old, shortly(s.Downtime))
+		return
 	case p == nil:
 		s.Sentence = "Nothing is known of the two hosts' accounts in this run."
 		return
 	case s.State == "planned":
 		s.Sentence = fmt.Sprintf("Nothing was changed yet: %s and %s of mail and files can move from %s to %s.", people, size(p.Mail.Bytes), s.Old, s.New)
-	case s.State == "went back":
-		s.Sentence = fmt.Sprintf("%s serves again; what reached %s in the meantime is kept.", s.Old, s.New)
-		return
 	case s.State == "moved":
-		s.Sentence = fmt.Sprintf("%s has taken over from %s, with %s of downtime: %s and %s.", s.New, s.Old, shortly(s.Downtime), people, mail)
+		s.Sentence = fmt.Sprintf("%s has taken over from %s, with %s of downtime: %s and %s.", atStart(s.New), s.Old, shortly(s.Downtime), people, mail)
 	default:
 		s.Sentence = fmt.Sprintf("%s and %s were copied from %s to %s, which does not serve yet.", people, mail, s.Old, s.New)
 	}
@@ -56,6 +59,14 @@ func (s *summary) phrase(p *plan) {
 		}
 		s.Sentence += fmt.Sprintf(" %s to be settled%s.", map[bool]string{true: "One thing has", false: counted(n, "", "things have")}[n == 1], first)
 	}
+}
+
+// atStart is a host's name at the beginning of a sentence.
+func atStart(name string) string {
+	if rest, ok := strings.CutPrefix(name, "the "); ok {
+		return "The " + rest
+	}
+	return name
 }
 
 // counted writes 12,345 messages.
