@@ -23,6 +23,7 @@ import (
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"fullmigrate": hooked,
+		"mailmove":    main, // its name on the old host
 		"dovecot":     func() { daemon(map[int]string{143: "* OK ready", 110: "+OK ready"}) },
 		"popper":      func() { daemon(map[int]string{995: ""}) },
 		"master":      func() { daemon(map[int]string{25: "220 ready"}) },

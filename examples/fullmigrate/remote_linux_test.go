@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -14,12 +15,14 @@ import (
 
 // farHosts builds the demo's hosts and puts the old one behind a real sshd: its commands run in the old host's root, where
 // this machine's programs are mounted for them alone.
-func farHosts(t *testing.T, settings ...string) (from, to string, s *oracle.SSH) {
+func farHosts(t *testing.T, settings ...string) (from, to string, s *farHost) {
 	t.Helper()
 	oracle.Root(t)
 	from, to = hosts(t)
 	enter := filepath.Join(t.TempDir(), "enter")
-	script := "#!/bin/sh\nexport R=" + from + "\n" + `exec unshare -m sh -c '
+	cut := filepath.Join(t.TempDir(), "cut")
+	script := "#!/bin/sh\nexport R=" + from + " C=" + cut + "\n" + `if [ -s "$C" ]; then n=$(($(cat "$C") - 1)); echo $n >"$C"; [ $n -gt 0 ] || { : >"$C"; kill -9 $PPID; exit; }; fi
+exec unshare -m sh -c '
 for d in usr dev proc; do mount --rbind /$d $R/$d || exit 90; done
 ! [ -e /usr/sbin/dovecot ] || mount --bind /bin/false $R/usr/sbin/dovecot || exit 90
 exec chroot $R /bin/sh -c "$SSH_ORIGINAL_COMMAND"'` + "\n"
@@ -35,8 +38,23 @@ exec chroot $R /bin/sh -c "$SSH_ORIGINAL_COMMAND"'` + "\n"
 	if out, err := exec.Command("sh", "-c", strings.Replace(script, `"$SSH_ORIGINAL_COMMAND"`, "true", 1)).CombinedOutput(); err != nil {
 		t.Skipf("no host can be made of a directory here: %v: %s", err, out)
 	}
-	s = oracle.SSHD(t, append(settings, "ForceCommand "+enter)...)
-	return from, to, s
+	return from, to, &farHost{oracle.SSHD(t, append(settings, "ForceCommand "+enter)...), cut}
+}
+
+// farHost is an old host behind sshd.
+type farHost struct {
+	*oracle.SSH
+	cut string
+}
+
+// cutAfter makes sshd die when it gets that many commands more; 0: not at all.
+func (h *farHost) cutAfter(t *testing.T, commands int) {
+	t.Helper()
+	text := ""
+	if commands > 0 {
+		text = fmt.Sprintln(commands)
+	}
+	require.NoError(t, os.WriteFile(h.cut, []byte(text), 0o600))
 }
 
 // outcomeOf runs the program and gives what it said.
@@ -63,7 +81,7 @@ func TestPlanThroughSSH(t *testing.T) {
 	near, _, code := outcomeOf(t, "plan", "-from", from, "-to", to, "-iface", "eth0")
 	require.Equal(t, 0, code)
 	before := facts(t, from, true)
-	far, errs, code := outcomeOf(t, "plan", "-from", s.Dest+":/", "-to", to, "-iface", "eth0")
+	far, errs, code := outcomeOf(t, "plan", "-plain", "-from", s.Dest+":/", "-to", to, "-iface", "eth0")
 	require.Equal(t, 0, code, errs)
 	require.Equal(t, before, facts(t, from, true))
 	body := func(s string) []string {

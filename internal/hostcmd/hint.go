@@ -25,7 +25,7 @@ var hints = []struct{ said, hint string }{
 	{"kex_exchange_identification", "sshd there closed the connection at once: its log says why (MaxStartups, hosts.deny, fail2ban?)"},
 }
 
-const ofOldHosts = "HostKeyAlgorithms +ssh-rsa, PubkeyAcceptedAlgorithms +ssh-rsa, KexAlgorithms +diffie-hellman-group14-sha1,diffie-hellman-group1-sha1"
+const ofOldHosts = "HostKeyAlgorithms +ssh-rsa, PubkeyAcceptedAlgorithms +ssh-rsa, KexAlgorithms +diffie-hellman-group14-sha1"
 
 func hint(dest, said string) string {
 	for _, h := range hints {
