@@ -111,7 +111,7 @@ func (p *plan) takeAddress(m *migration) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	p.judgeAddress(m.iface, netcfg.TakeOver(old, new, &netcfg.Options{Iface: m.iface, OldIface: m.oldIface}))
+	p.judgeAddress(m.iface, netcfg.TakeOver(old, new, &netcfg.Options{Iface: m.iface, OldIface: m.oldIface, Stay: m.host.stay()}))
 	return nil
 }
 

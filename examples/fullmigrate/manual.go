@@ -5,7 +5,6 @@ import (
 	"strings"
 
 	"github.com/mailmove/mailmove/internal/hostcmd"
-	"github.com/mailmove/mailmove/netcfg"
 )
 
 // manual writes steps as a script that a person follows, or runs piece by piece.
@@ -55,15 +54,18 @@ func (c *cutover) takeipLines() []string {
 	if c.rec.Move == nil {
 		return nil
 	}
+	if c.m.remote() { // its files are here for the time of this run only
+		var lines []string
+		for _, f := range c.rec.Move.Plan.Files {
+			lines = append(lines, "patch -p1 -d "+hostcmd.Quote(c.m.to)+" <<'END'", f.Diff+"END")
+		}
+		return lines
+	}
 	args := []string{"takeip", "-old", c.m.from, "-new", c.m.to, "-iface", c.m.iface}
 	if c.m.oldIface != "" {
 		args = append(args, "-old-iface", c.m.oldIface)
 	}
-	lines := []string{hostcmd.Quote(append(args, "-apply")...)}
-	if c.rec.Move.Plan.Backend == netcfg.Auto {
-		lines = append(lines, "# the new host's kind of network files is not known")
-	}
-	return lines
+	return []string{hostcmd.Quote(append(args, "-apply")...)}
 }
 
 // bootLines are advice: nothing of it is run.

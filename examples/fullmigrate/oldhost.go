@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -22,7 +23,16 @@ type oldHost struct {
 	Dovecot string  `json:"dovecot"` // version
 	Clock   float64 `json:"clock_ahead_seconds"`
 
-	large []string // small files that were too large
+	large []string   // small files that were too large
+	here  netip.Addr // that the connection goes to; the zero value when there is none
+}
+
+// stay lists the addresses that cannot move, for the old host could not be reached afterwards.
+func (h *oldHost) stay() []netip.Addr {
+	if !h.here.IsValid() {
+		return nil
+	}
+	return []netip.Addr{h.here}
 }
 
 func (h *oldHost) String() string {
@@ -71,6 +81,7 @@ func (m *migration) ask(ctx context.Context) error {
 	m.host.Kernel = said[1]
 	if c := strings.Fields(said[2]); len(c) == 4 {
 		m.host.Route = fmt.Sprintf("ssh from %s to %s port %s", c[0], c[2], c[3])
+		m.host.here, _ = netip.ParseAddr(c[2]) // a zone it may have is another's business
 	}
 	if word, _, _ := strings.Cut(said[3], " "); word != "" && word[0] >= '0' && word[0] <= '9' {
 		m.host.Dovecot = word

@@ -35,7 +35,8 @@ type plan struct {
 	address   *netcfg.Plan           // nil without -iface
 	taken     [2][]uint32            // uids and gids of the new host before the merge
 	trees     []userTree
-	expect    int64 // objects at the source; 0: not counted
+	touched   map[int]bool // trees in which the last pass did something
+	expect    int64        // objects at the source; 0: not counted
 }
 
 // userTree is a home or an inbox and whose it is.

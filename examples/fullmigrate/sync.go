@@ -1,17 +1,14 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io/fs"
 	"maps"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"github.com/mailmove/mailmove/internal/cli"
-	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/internal/run"
 	"github.com/mailmove/mailmove/mbox/tree"
 )
@@ -85,38 +82,6 @@ func (m *migration) replan(ctx context.Context) (*plan, error) {
 	return m.plan(ctx, known)
 }
 
-// redecide brings up to date what the copy goes by, and nothing else: it is called while nobody serves. Of another machine the
-// small files are fetched again only where somebody changed an account since.
-func (m *migration) redecide(ctx context.Context, p *plan) (*plan, error) {
-	if m.remote() {
-		if same, err := m.sameAccounts(ctx); err != nil || same {
-			return p, err
-		}
-		if err := m.fetch(ctx); err != nil {
-			return nil, err
-		}
-	}
-	known, err := m.known()
-	if err != nil {
-		return nil, err
-	}
-	return m.decide(ctx, known)
-}
-
-const accountsScript = `# read the account files
-cd /etc || exit
-for f in passwd group shadow gshadow; do if [ -e $f ]; then wc -c <$f; cat $f; else echo none; fi || exit; done`
-
-// sameAccounts holds the old host's account files against the copies of them.
-func (m *migration) sameAccounts(ctx context.Context) (bool, error) {
-	now, err := m.old.Shell(ctx, nil, accountsScript)
-	if err != nil {
-		return false, err
-	}
-	then, err := hostcmd.Host{}.Shell(ctx, nil, strings.Replace(accountsScript, "/etc", `"$1"/etc`, 1), m.from)
-	return bytes.Equal(now, then), err
-}
-
 func (m *migration) carryOut(ctx context.Context, p *plan) error {
 	dir, err := run.Open(m.runDir)
 	if err != nil {
@@ -163,6 +128,7 @@ func (m *migration) copyAll(ctx context.Context, dir *run.Dir, p *plan) error {
 	opt := p.options()
 	opt.State, opt.Delete, opt.Expect = filepath.Join(dir.Path(), fileState), true, p.expect
 	end := m.phase("copy", opt)
+	p.touched = watchPairs(opt)
 	p.Outcome.Copy, err = tree.Sync(ctx, src, m.to, opt)
 	if end(); err != nil {
 		return err
