@@ -133,7 +133,7 @@ func TestSpoolGroup(t *testing.T) {
 	}{
 		"well":          {Spool{"/var/mail", 8, 0o2775, true, "mail"}, []string{"mail"}, map[uint32]uint32{12: 8}, ""},
 		"sticky":        {Spool{"/var/mail", 0, 0o1777, true, "root"}, []string{"mail"}, map[uint32]uint32{12: 0}, ""},
-		"other group":   {Spool{"/var/mail", 12, 0o2775, true, "man"}, []string{"mail"}, map[uint32]uint32{12: 12}, "group man may write there, but the new Dovecot has the rights of mail"},
+		"other group":   {Spool{"/var/mail", 12, 0o2775, true, "man"}, []string{"mail"}, map[uint32]uint32{12: 8}, "group man may write there, but the new Dovecot has the rights of mail"},
 		"nobody writes": {Spool{"/var/mail", 8, 0o755, true, "mail"}, []string{"mail"}, map[uint32]uint32{12: 8}, "mode 0755"},
 		"no mbox":       {Spool{"/var/mail", 8, 0o755, false, "mail"}, nil, nil, ""},
 		"lost group":    {Spool{"/var/mail", 8, 0o2775, true, "mail"}, []string{"mail"}, map[uint32]uint32{}, "no counterpart"},

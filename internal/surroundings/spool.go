@@ -30,6 +30,7 @@ func (f *finder) spoolGroup() {
 	}
 	if x.Detail != "" {
 		f.add(x)
+		return // what group inboxes should have is known once the directory is right
 	}
 	if old.Path == "" || f.GIDs == nil {
 		return
