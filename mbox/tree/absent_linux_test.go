@@ -148,6 +148,7 @@ func TestDeviceInAHomeIsRefused(t *testing.T) {
 
 // A pass that was killed may leave its dotlock at the source, where it would keep the mailbox locked.
 func TestDotlockOfADeadProcessIsCleared(t *testing.T) {
+	NotFrom(t, "plain", "takes no locks")
 	src, dst, opt := first(t)
 	host, err := os.Hostname()
 	require.NoError(t, err)

@@ -12,7 +12,7 @@ import (
 
 // bare tells whether only what describes the object is wanted.
 func (q *request) bare() bool {
-	return q.dir != nil
+	return q.dir != nil || q.dressed()
 }
 
 // errAgain says that a file changed while it was sent, and can be asked for once more.
@@ -52,7 +52,7 @@ func (f *flight) answer(ctx context.Context, i int, h *tar.Header, in *archives)
 	}
 	if q.dir != nil {
 		if src := q.dir.src.(*remoteDir); k.st.same(&q.dir.st) {
-			f.got[i] = true
+			q.state = arrived
 			src.as, src.noAttrs = attrsIn(h), false
 		}
 		return nil
@@ -60,13 +60,19 @@ func (f *flight) answer(ctx context.Context, i int, h *tar.Header, in *archives)
 	if ctx.Err() != nil || q.it.d.pair.stopped.Load() {
 		return ctx.Err()
 	}
+	if q.dressed() && !k.st.still(&q.it.st) {
+		f.giveUp(q)
+		q.v.op = OpUpdate
+		f.want(q.it.d, q.it, &q.v, q.tries+1)
+		return nil
+	}
 	err := f.admitted(q.it, &k.st)
 	if err == nil {
 		err = f.put(ctx, q, h, in)
 	}
 	switch {
 	case err == nil:
-		f.got[i] = true
+		q.state = arrived
 	case in.broken:
 		return err
 	case errors.Is(err, errDigest) && len(q.old) > 0 && q.tries == 0, // the old copy changed meanwhile: all of it, then
@@ -100,6 +106,9 @@ func (f *flight) admitted(it *item, st *stat) error {
 // put gives the target what has come.
 func (f *flight) put(ctx context.Context, q *request, h *tar.Header, in *archives) error {
 	as := attrsIn(h)
+	if q.dressed() {
+		return f.s.dress(q.it, &q.v, &q.it.st, as)
+	}
 	if !q.it.st.regular() {
 		q.it.d.src.(*remoteDir).keep(q.it.name, as)
 		return f.s.special(q.it, &q.v)
@@ -136,7 +145,7 @@ func (f *flight) giveUp(q *request) {
 func (f *flight) unanswered() error {
 	for i := range f.batch {
 		q := &f.batch[i]
-		if q.it == nil || q.answered || q.same {
+		if q.it == nil || q.answered || q.state != wanted {
 			continue
 		}
 		f.giveUp(q)

@@ -134,6 +134,7 @@ func TestCaseFixture(t *testing.T) {
 
 // case 43: file flags. They also keep us from replacing what an earlier pass wrote.
 func TestCaseFileFlags(t *testing.T) {
+	tree.NotFrom(t, "plain", "find and tar know no file flags")
 	src, dst, opt := caseRoots(t)
 	home := filepath.Join(src, "home/alice")
 	caseFixture(t, home, true)
@@ -169,6 +170,7 @@ func TestCaseFileFlags(t *testing.T) {
 
 // Symbolic links have attributes too.
 func TestCaseAttributesOfLinks(t *testing.T) {
+	tree.NotFrom(t, "plain", "tar keeps no attributes of links")
 	oracle.Root(t)
 	src, dst, opt := caseRoots(t)
 	require.NoError(t, os.Symlink("nowhere", filepath.Join(src, "link")))
@@ -256,6 +258,7 @@ func TestCaseNothingBlocks(t *testing.T) {
 
 // case 45: six thousand bytes of path, changed at the bottom, moved, and deleted.
 func TestCaseDeepPath(t *testing.T) {
+	tree.NotFrom(t, "plain", "find and tar are given paths")
 	src, dst, opt := caseRoots(t)
 	bottom := func(root string, make bool) int {
 		fd, err := unix.Open(root, unix.O_DIRECTORY|unix.O_CLOEXEC, 0)

@@ -54,6 +54,7 @@ sys.stdin.read()`, path, how)
 
 // case 39: what another process holds keeps us away from that mailbox, and from no other; a read lock does not.
 func TestCaseLocksOfOthers(t *testing.T) {
+	tree.NotFrom(t, "plain", "takes no locks")
 	for how, busy := range map[string]bool{"RDLCK": false, "LOCK_SH": false, "WRLCK": true, "LOCK_EX": true} {
 		t.Run(how, func(t *testing.T) {
 			t.Parallel()
@@ -181,6 +182,7 @@ func caseDeliver(ctx context.Context, box, order, message string) error {
 
 // case 40: which dotlocks of others are cleared: that of a dead process of this host, and no other, however old it is.
 func TestCaseDotlocksOfOthers(t *testing.T) {
+	tree.NotFrom(t, "plain", "takes no locks")
 	host, err := os.Hostname()
 	require.NoError(t, err)
 	for name, c := range map[string]struct {
@@ -219,6 +221,7 @@ func TestCaseDotlocksOfOthers(t *testing.T) {
 
 // case 42: no dotlock can be made. The mailbox is copied under the other locks, and the report says so.
 func TestCaseNoPlaceForADotlock(t *testing.T) {
+	tree.NotFrom(t, "plain", "takes no locks")
 	oracle.Root(t)
 	src, dst, opt := caseRoots(t)
 	opt.Pairs = casePairs("alice")
@@ -243,6 +246,7 @@ func TestCaseNoPlaceForADotlock(t *testing.T) {
 // case 42: in a sticky directory of root the dotlock belongs to the owner of the mailbox, so that his Dovecot can remove
 // it should we be killed; nothing is left there, and the directory looks as before.
 func TestCaseStickySpool(t *testing.T) {
+	tree.NotFrom(t, "plain", "takes no locks")
 	oracle.Root(t)
 	src, dst, opt := caseRoots(t)
 	spool := filepath.Join(src, "var/mail")

@@ -298,6 +298,9 @@ func TestCaseDocumentedMisses(t *testing.T) {
 	verified := caseVerify(t, src, dst, opt, tree.ByHash)
 	if rep.TrustedDirs > 0 {
 		for i, what := range []string{"content", "mode", "attribute", "owner"} {
+			if os.Getenv("TREE_SOURCE") == "plain" && what == "attribute" {
+				continue // are not compared
+			}
 			if i < 3 || os.Geteuid() == 0 {
 				require.Contains(t, caseProblems(verified), b[i], what)
 			}

@@ -13,6 +13,7 @@ import (
 type verifier struct {
 	p   *pass
 	how How
+	ask *asker
 }
 
 // Verify compares the target with the source and lists every difference among Problems, with the op "verify". It uses no
@@ -29,11 +30,11 @@ func Verify(ctx context.Context, src Source, dst string, opt *Options, how How) 
 	o.State = ""
 	p, err := newPass(ctx, src, dst, &o, true)
 	if err == nil {
-		p.do = &verifier{p, how}
-		if s, ok := p.src.(*remote); ok {
-			s.ahead.on = how == ByHash
+		v := &verifier{p, how, p.asks()}
+		p.do = v
+		if err = p.run(ctx); err == nil && v.ask != nil {
+			err = v.ask.answer(ctx)
 		}
-		err = p.run(ctx)
 	}
 	p.close()
 	return p.finish(start), err
@@ -116,6 +117,16 @@ func (v *verifier) object(ctx context.Context, it *item) error {
 	if err != nil {
 		why = err.Error()
 	}
+	if v.ask != nil && why == "" && v.how == ByHash && it.st.regular() && it.st.size > 0 {
+		return v.ask.ask(ctx, it, &t, func(same bool) error {
+			if !same {
+				v.result(it.path(), "content differs, or could not be read")
+			} else {
+				v.result(it.path(), "")
+			}
+			return nil
+		})
+	}
 	v.result(it.path(), why)
 	return nil
 }
@@ -141,7 +152,7 @@ func (v *verifier) compare(ctx context.Context, it *item, t *stat) (string, erro
 	if !v.p.sameAttrs(it, t) {
 		return "extended attributes differ", nil
 	}
-	if v.how == ByHash {
+	if v.how == ByHash && v.ask == nil {
 		if same, err := v.p.sameFile(ctx, it, t); err != nil || !same {
 			return "content differs", err
 		}

@@ -35,31 +35,87 @@ func (s *syncer) deleteVanished(ctx context.Context) error {
 	return nil
 }
 
-// confirmGone looks once more at what another host's manifest lacks, name by name: reading a directory may pass over names.
+// confirmGone looks once more at what another host's manifest lacks, name by name: reading a directory may pass over names. And a
+// message may have gone to a directory that had been read already: where one changed since, nothing counts as gone in that pair.
 func (p *pass) confirmGone(ctx context.Context) error {
 	r, ok := p.src.(*remote)
 	if !ok || !p.opt.Delete {
 		return nil
 	}
-	for list := range slices.Chunk(p.gone.list, batchRequests) {
-		var paths []string
-		for _, g := range list {
-			if !g.taken {
-				paths = append(paths, g.from)
-			}
-		}
-		if len(paths) == 0 {
+	var open []*vanished
+	in := map[string]bool{}
+	for _, g := range p.gone.list {
+		if g.taken {
 			continue
 		}
-		now, err := r.look(ctx, paths)
+		open = append(open, g)
+		if at := p.pairs[p.pairOf(g.path())]; g.frame == "" {
+			in[at.From] = true
+		}
+	}
+	moving, err := p.movingPairs(ctx, r, in)
+	if err != nil {
+		return err
+	}
+	for list := range slices.Chunk(open, batchRequests) {
+		paths := make([]string, len(list))
+		for i, g := range list {
+			paths[i] = g.from
+		}
+		now, err := p.lookNow(ctx, r, paths)
 		if err != nil {
-			return fmt.Errorf("nothing was deleted: %w", err)
+			return err
 		}
 		for _, g := range list {
 			_, g.back = now[g.from]
+			g.back = g.back || now == nil || moving[p.pairs[p.pairOf(g.path())].From]
 		}
 	}
 	return nil
+}
+
+// movingPairs gives those of the pairs in which a directory is not as the manifest has it.
+func (p *pass) movingPairs(ctx context.Context, r *remote, in map[string]bool) (moving map[string]bool, err error) {
+	moving = map[string]bool{}
+	var dirs, tops []string
+	for dir := range r.m.at {
+		for top := dir; ; top, _ = splitPath(top) {
+			if in[top] {
+				dirs, tops = append(dirs, dir), append(tops, top)
+				break
+			}
+			if top == "." {
+				break
+			}
+		}
+	}
+	for at := 0; at < len(dirs); at += batchRequests {
+		end := min(at+batchRequests, len(dirs))
+		now, err := p.lookNow(ctx, r, dirs[at:end])
+		if err != nil {
+			return nil, err
+		}
+		for i, dir := range dirs[at:end] {
+			was, err := lookBelow(r, dir)
+			if st, ok := now[dir]; err != nil || !ok || !st.same(&was) || st.mtime != was.mtime || st.ctime != was.ctime {
+				moving[tops[at+i]] = true
+			}
+		}
+	}
+	return moving, nil
+}
+
+// lookNow gives nil when it could not be seen what is there.
+func (p *pass) lookNow(ctx context.Context, r *remote, paths []string) (map[string]stat, error) {
+	now, messages, err := r.look(ctx, paths)
+	if err != nil {
+		return nil, fmt.Errorf("nothing was deleted: %w", err)
+	}
+	for _, m := range messages {
+		p.fail(".", "delete", errors.New(m+"; nothing was deleted"))
+		now = nil
+	}
+	return now, nil
 }
 
 // deleteIn deals with the vanished names of one directory. Its time, which is the source's, stays as it is.

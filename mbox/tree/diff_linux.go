@@ -12,6 +12,7 @@ import (
 type differ struct {
 	p    *pass
 	each func(Change) error
+	ask  *asker
 }
 
 // Diff tells what Sync with the same arguments would do, in the order of the walk, deletions last, and writes nothing. each
@@ -22,8 +23,11 @@ func Diff(ctx context.Context, src Source, dst string, opt *Options, each func(C
 	p, err := newPass(ctx, src, dst, opt, true)
 	if err == nil {
 		d := &differ{p: p, each: each}
-		p.do = d
-		if err = p.run(ctx); err == nil {
+		p.do, d.ask = d, p.asks()
+		if err = p.run(ctx); err == nil && d.ask != nil {
+			err = d.ask.answer(ctx)
+		}
+		if err == nil {
 			err = d.vanished(ctx)
 		}
 	}
@@ -32,11 +36,21 @@ func Diff(ctx context.Context, src Source, dst string, opt *Options, each func(C
 
 // say counts one change and passes it on.
 func (d *differ) say(c Change, count func(*Report)) error {
-	d.p.count(c.Op, c.Path, count)
-	if d.each == nil {
-		return nil
+	return d.inTurn(func() error {
+		d.p.count(c.Op, c.Path, count)
+		if d.each == nil {
+			return nil
+		}
+		return d.each(c)
+	})
+}
+
+// inTurn calls f when all before it is told.
+func (d *differ) inTurn(f func() error) error {
+	if d.ask == nil {
+		return f()
 	}
-	return d.each(c)
+	return d.ask.next(f)
 }
 
 // sayDir passes on a change of a directory, which the report does not count.
@@ -102,9 +116,6 @@ func (d *differ) object(ctx context.Context, it *item) error {
 	if v.op == opLater {
 		return nil
 	}
-	if v.check {
-		v.op = OpUnchanged // as far as can be known without asking for its sum
-	}
 	it.d.book.put(&entry{name: it.to, src: it.st.tuple()}, true)
 	d.p.want(&it.st) // notes owners that would be lost
 	if v.t != nil && v.t.dir() {
@@ -118,13 +129,35 @@ func (d *differ) object(ctx context.Context, it *item) error {
 		}
 	}
 	d.p.links.settle(&it.st, it.path())
+	if v.check {
+		return d.ask.ask(ctx, it, v.t, func(same bool) error {
+			switch {
+			case !same && v.otherwise != nil:
+				d.p.fail(it.path(), "compare", v.otherwise)
+				return nil
+			case !same:
+				v.op = OpUpdate
+			default:
+				v.hashed = true
+			}
+			return d.tell(it, &v)
+		})
+	}
+	return d.tell(it, &v)
+}
+
+// tell says what is to be done with an object.
+func (d *differ) tell(it *item, v *verdict) (err error) {
 	c := Change{Op: v.op, Path: it.path(), From: v.from}
 	switch v.op {
 	case OpUnchanged:
-		if !it.again {
-			d.p.count(v.op, it.path(), v.unchanged())
+		if it.again {
+			return nil
 		}
-		return nil
+		return d.inTurn(func() error {
+			d.p.count(v.op, it.path(), v.unchanged())
+			return nil
+		})
 	case OpRename:
 		v.gone.taken = true
 		if v.fromDir != nil {

@@ -21,8 +21,8 @@ type dir struct {
 	kept     bool   // at the target as an earlier pass left it
 	drift    bool   // changed at the target by somebody else
 	owner    uint32 // of the tree: the first on the way from its top that is not root
-	ownerGID uint32
-	given    bool // a file of it was asked for, of another host
+	shared   bool   // others than the owner may put something else in the place of what is in it
+	given    bool   // a file of it was asked for, of another host
 	depth    int
 	base     string
 	mail     bool // named mail: its files are mailboxes
@@ -88,13 +88,15 @@ func (d *dir) kind() {
 		d.below = d.up.below || d.up.mail
 		d.hot = d.hot || d.up.hot
 		d.index = d.index || d.up.index
-		if d.owner, d.ownerGID = d.up.owner, d.up.ownerGID; d.owner == 0 {
-			d.owner, d.ownerGID = d.st.uid, d.st.gid
+		if d.owner = d.up.owner; d.owner == 0 {
+			d.owner = d.st.uid
 		}
+		d.shared = d.up.shared
 		d.depth = d.up.depth + 1
 	} else {
-		d.owner, d.ownerGID = d.st.uid, d.st.gid
+		d.owner = d.st.uid
 	}
+	d.shared = d.shared || d.st.perm()&0o022 != 0 || d.st.uid != d.owner && d.st.uid != 0
 	d.key = keyOf(d.path)
 }
 

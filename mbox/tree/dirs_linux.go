@@ -169,7 +169,12 @@ func (s *syncer) directDone(d *dir, worker int) {
 	}
 	buf := make([]byte, 256<<10)
 	for _, it := range h.later {
-		s.copyFile(s.ctx, worker, it, &verdict{op: OpCreate, key: d.key.name(it.to)}, buf)
+		v := &verdict{op: OpCreate, key: d.key.name(it.to)}
+		if s.courier != nil {
+			s.courier.further(true, d, it, v)
+		} else {
+			s.copyFile(s.ctx, worker, it, v, buf)
+		}
 	}
 }
 
@@ -290,9 +295,7 @@ func (s *syncer) finishDir(d *dir) error {
 	if err != nil {
 		return err
 	}
-	if unknown {
-		attrs = has
-	}
+	attrs = s.p.carried(attrs, has, !unknown)
 	if !s.p.metaEqual(&w, &t) || !attrsEqual(attrs, has) {
 		if err := s.touch(d); err != nil {
 			return err

@@ -27,8 +27,11 @@ type verdict struct {
 	asSaved bool // unchanged and as recorded; the target was not looked at
 	box     bool // is an mbox, and locked
 	hashed  bool // the content of both sides was compared
-	sure    bool // content is to be compared even when copying it anew is as cheap
-	check   bool // only when its sum differs, which another host is asked for
+
+	// With another host as the source. op is what is to be done if the content is the same.
+	check     bool  // the content must be compared, by its sum
+	attrs     bool  // attributes may have changed; they come with the content only
+	otherwise error // what it means that the content differs; nil: it is to be copied
 }
 
 // unchanged counts an object that needed nothing.
@@ -66,9 +69,12 @@ func (p *pass) judge(ctx context.Context, it *item) (v verdict, err error) {
 			return v, err
 		}
 	}
+	if v.t != nil && it.st.nlink > 1 && !p.local() && p.links.pending(&it.st) {
+		p.do.wait() // for the name that this one is to be linked to
+	}
 	if v.old != nil && !p.state.mine(v.key, p.recorded(it, v.old), v.t) {
 		// A pass that died after its last save, or somebody who did the same there, leaves what we want anyway.
-		if same, err := p.asWanted(ctx, it, &v); err != nil || !same {
+		if same, err := p.asWanted(ctx, it, &v, errDrift); err != nil || !same {
 			return v, errors.Join(err, errDrift)
 		}
 		v.op, v.hashed = OpUnchanged, true
@@ -99,7 +105,7 @@ func (p *pass) recorded(it *item, e *entry) *tuple {
 // judgeForeign: the state knows of no pass that put there what is at the target. What is the same is taken as ours;
 // anything else is somebody's, or our own of a pass whose state was lost, and nobody can tell.
 func (p *pass) judgeForeign(ctx context.Context, it *item, v verdict) (verdict, error) {
-	same, err := p.asWanted(ctx, it, &v)
+	same, err := p.asWanted(ctx, it, &v, errForeign)
 	if err == nil && !same {
 		err = errForeign
 	}
@@ -119,16 +125,17 @@ func (p *pass) asSaved(it *item, e *entry) bool {
 	return e.src == it.st.tuple() && p.metaEqual(&w, &stat{mode: e.dst.mode, uid: e.dst.uid, gid: e.dst.gid, mtime: e.dst.mtime})
 }
 
-func (p *pass) asWanted(ctx context.Context, it *item, v *verdict) (bool, error) {
+// asWanted tells whether the target has what we want, whoever put it there; otherwise is what it means that it has not.
+func (p *pass) asWanted(ctx context.Context, it *item, v *verdict, otherwise error) (bool, error) {
 	if v.t == nil || v.t.typ() != it.st.typ() {
 		return false, nil
 	}
-	v.sure = true
 	w, err := p.judgeBoth(ctx, it, *v)
 	if err != nil || w.op != OpUnchanged || !it.st.regular() {
 		return err == nil && w.op == OpUnchanged, err
 	}
-	return p.sameFile(ctx, it, v.t)
+	v.otherwise = otherwise
+	return p.compare(ctx, it, v)
 }
 
 // judgeKnown: the source is as recorded, and so is the target.
@@ -141,7 +148,7 @@ func (p *pass) judgeKnown(ctx context.Context, it *item, v verdict) (verdict, er
 	if !v.old.racy || !it.st.regular() {
 		return v, nil
 	}
-	v.hashed, v.refresh, v.check = true, !racy(&it.st, p.now()), !p.local()
+	v.hashed, v.refresh = true, !racy(&it.st, p.now())
 	same, err := p.compare(ctx, it, &v)
 	if err == nil && !same {
 		v.op = OpUpdate
@@ -177,18 +184,16 @@ func (p *pass) judgeBoth(ctx context.Context, it *item, v verdict) (verdict, err
 	}
 	// Size and time are equal. That proves nothing when the inode changed since, or for what Dovecot rewrites in place.
 	if touched || it.d.hot && !it.d.messages {
-		v.check = !p.local() && !touched && !p.remapped && p.metaEqual(&w, t)
 		same, err := p.compare(ctx, it, &v)
 		if err != nil || !same {
 			return v, err
 		}
 	}
-	if v.op = OpMetadata; !p.tellsAttrs() {
-		v.op = OpUpdate // its attributes come with its content only
-	}
-	if p.metaEqual(&w, t) && p.sameAttrs(it, t) && (p.tellsAttrs() || !p.remapped) { // ids stand in ACLs, too
+	v.op = OpMetadata
+	if p.metaEqual(&w, t) && p.sameAttrs(it, t) {
 		v.op = OpUnchanged
 	}
+	v.attrs = !p.tellsAttrs() && p.src.(*remote).carriesAttrs() && (touched || p.remapped || v.op == OpMetadata)
 	return v, nil
 }
 
@@ -271,13 +276,14 @@ func (p *pass) sameFile(ctx context.Context, it *item, t *stat) (bool, error) {
 	return err == nil && now.still(&it.st), err
 }
 
-// compare tells whether the content of both sides is the same. To ask another host for one sum takes longer than to have the
-// file sent again with many others.
+// compare tells whether the content of both sides is the same. Another host is asked for the sums of many files at once: the
+// answer is that it is, to be checked.
 func (p *pass) compare(ctx context.Context, it *item, v *verdict) (bool, error) {
-	if !p.local() && !v.sure {
-		return false, nil
+	if p.local() {
+		return p.sameFile(ctx, it, v.t)
 	}
-	return p.sameFile(ctx, it, v.t)
+	v.check = it.st.size > 0
+	return it.st.size == v.t.size, nil
 }
 
 func (p *pass) sameAttrs(it *item, t *stat) bool {

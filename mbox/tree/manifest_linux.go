@@ -144,6 +144,8 @@ func cut(err error) error {
 	return err
 }
 
+var errLong = errors.New("the other host sent a word without end")
+
 var errCut = errors.New("the other host's answer was cut off")
 
 type appender struct {
@@ -167,7 +169,7 @@ func word(in *bufio.Reader) (string, error) {
 			return string(b[:len(b)-1]), nil
 		}
 		if long = append(long, b...); len(long) > most {
-			return "", errors.New("manifest: a word without end")
+			return "", errLong
 		}
 		if err == nil {
 			return string(long[:len(long)-1]), nil

@@ -142,6 +142,14 @@ func (l *links) claim(st *stat) (first bool, pl *place) {
 	return true, pl
 }
 
+// pending tells whether a file is about to get its place.
+func (l *links) pending(st *stat) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	pl, ok := l.at[inodeOf(st)]
+	return ok && pl.path == ""
+}
+
 // settle says where a file is; the first place counts.
 func (l *links) settle(st *stat, path string) {
 	if st.nlink < 2 || !st.regular() {

@@ -82,6 +82,7 @@ func closeFolders(c []folder) {
 }
 
 func (p *pass) runPair(ctx context.Context, r *pairRun) error {
+	r.holds.Store(1)
 	if r.From == "." {
 		return p.runRoot(ctx, r)
 	}
@@ -232,7 +233,7 @@ func (p *pass) endPair(r *pairRun, err error, closing func()) error {
 		p.endStage(r)
 		closing()
 	} else {
-		s.courier.endPair(func() {
+		s.courier.endPair(r, func() {
 			p.endStage(r)
 			closing()
 		})

@@ -40,6 +40,7 @@ type pass struct {
 	dstTop     stat
 	pairs      []Pair
 	runs       []*pairRun
+	byTo       map[string]int // target of a pair -> its place
 	state      *state
 	links      links
 	ownerLost  atomic.Bool
@@ -83,7 +84,9 @@ type pairRun struct {
 	lacking int              // recorded names that it then lacks: nothing is deleted
 	place   string
 	stopped atomic.Bool
-	staged  bool // something was built in staging, which may be inside of the root
+	holds   atomic.Int32 // with another host: the walk, and what is asked for
+	end     func()       // when none is left
+	staged  bool         // something was built in staging, which may be inside of the root
 	stage   *stage
 	beside  []link // opened for staging
 	chain   []link // directories of the target from its root to the parent of To
@@ -206,8 +209,10 @@ func (p *pass) close() error {
 // run walks all pairs. The error is that of the context, of the state file, or of the function given to Diff. Names that
 // may be moved from elsewhere are left for a second walk, when all that went away is known.
 func (p *pass) run(ctx context.Context) error {
+	p.byTo = map[string]int{}
 	p.runs = make([]*pairRun, len(p.pairs))
 	for i, pr := range p.pairs {
+		p.byTo[pr.To] = i
 		p.runs[i] = &pairRun{Pair: pr, index: i, later: map[string]bool{}, wanted: map[inode]string{}}
 	}
 	for _, second := range []bool{false, true} {
@@ -273,9 +278,22 @@ func (p *pass) count(op Op, path string, change func(*Report)) {
 	change(p.rep)
 	if p.opt.Progress != nil {
 		p.opt.Progress(Event{
-			Op: op, Path: path, Pair: p.pair.Load().index, Files: p.rep.Files, Bytes: p.rep.CopiedBytes,
+			Op: op, Path: path, Pair: p.pairOf(path), Files: p.rep.Files, Bytes: p.rep.CopiedBytes,
 			Expected: p.opt.Expect, Elapsed: time.Since(p.start),
 		})
+	}
+}
+
+// pairOf tells which pair an object is dealt with for. From another host it may come when the walk is further on.
+func (p *pass) pairOf(path string) int {
+	if p.local() || len(p.runs) == 1 {
+		return p.pair.Load().index
+	}
+	for {
+		if i, ok := p.byTo[path]; ok || path == "." {
+			return i
+		}
+		path, _ = splitPath(path)
 	}
 }
 

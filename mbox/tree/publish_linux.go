@@ -173,7 +173,7 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 	}
 	c := &made{src: *st, dst: stat{mode: unix.S_IFREG, size: st.size, mtime: w.mtime}, bytes: n}
 	_, c.flags = flagsIn(attrs)
-	if h := holdOf(it, in); h != nil && !at.hidden {
+	if h := holdOf(it, in); h != nil {
 		h.add(it, func(publish bool) { s.follow(publish, at, it, v, c) })
 		return steady, nil
 	}
@@ -187,7 +187,7 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 
 // holdOf tells who publishes a copy later; nil: nobody, it is published at once.
 func holdOf(it *item, in file) *hold {
-	if f, ok := in.(*streamFile); ok && !f.helper && it.d.hold == nil && !it.d.messages {
+	if f, ok := in.(*streamFile); ok && !f.helper && it.d.hold == nil {
 		return &f.f.held
 	}
 	return it.d.hold
@@ -206,7 +206,9 @@ func (s *syncer) follow(publish bool, at spot, it *item, v *verdict, c *made) {
 		out, err := openFile(at.dir, at.name)
 		if err == nil {
 			defer closeFd(out)
-			err = s.publish(it, v, at.dir, at.name, &c.dst)
+			if !at.hidden {
+				err = s.publish(it, v, at.dir, at.name, &c.dst)
+			}
 		}
 		if err == nil {
 			err = s.published(it, v, c, out)

@@ -19,8 +19,7 @@ type remote struct {
 	m     *manifest
 	plain bool
 	wait  time.Duration // for a mailbox that others keep locked
-	ahead sumsAhead
-	attrs bool // the manifest tells attributes
+	attrs bool          // the manifest tells attributes
 
 	mu    sync.Mutex
 	after map[string]stat // directories in which mailboxes were locked, as they were afterwards
@@ -77,18 +76,19 @@ func tops(pairs []Pair) (t listed) {
 // listed is what a manifest is asked for: single objects, and whole trees.
 type listed struct{ ways, whole []string }
 
-// listScript makes a manifest: root, bytes of the names of single objects on stdin; those of trees follow.
+// listScript makes a manifest: root, bytes of the names of single objects on stdin; those of trees follow. The time since boot is
+// told by the kernel's word of when that was: two clocks that are read one after the other differ on a busy host.
 const listScript = `# list homes and mail
 LC_ALL=C; export LC_ALL
-cd -- "$1" || exit 9
+cd -- "$1" || { [ ! -e "$1" ] || echo "$1: not a directory" >&2; exit 9; }
 exec 3>&1
-boot=; up=
+boot=; btime=0; f=
 read -r boot </proc/sys/kernel/random/boot_id
-read -r up rest </proc/uptime
-f=
+while read -r k v rest; do [ "$k" != btime ] || btime=$v; done </proc/stat
+now=$(date +%s.%N)
 for p in find tar head xargs chroot sha256sum; do command -v "$p" >/dev/null 2>&1 && f="$f $p"; done
 tar --help 2>/dev/null | grep -q -e --xattrs-include && f="$f xattrs"
-printf 'H%s\0%s\0%s\0%s\0' "$boot" "$(date +%s.%N)" "$up" "$f"
+printf 'H%s\0%s\0%s\0%s\0' "$boot" "$now" "$((${now%.*} - btime)).${now#*.}" "$f"
 F='%y%D %i %m %n %U %G %s %b %A@ %T@ %C@\0%p\0%l\0'
 e=$({
 	head -c "$2" | xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -maxdepth 0 -printf "$F"' sh "$F"
@@ -195,6 +195,10 @@ func (s *remote) folder(where string, self known) (folder, error) {
 	return d, nil
 }
 
+// longPath bounds the path of a directory whose files find and tar are asked for by their paths: PATH_MAX is 4096, a name has at
+// most 255 bytes.
+const longPath = 4096 - 256 - len(".//") - 1
+
 // remoteDir is a directory of another host, as the manifest has it.
 type remoteDir struct {
 	s       *remote
@@ -256,6 +260,8 @@ func (d *remoteDir) enter(name string) (folder, error) {
 		return nil, unix.ENOENT
 	case !d.names[i].st.dir():
 		return nil, unix.ENOTDIR
+	case d.s.plain && len(d.path)+len(name) > longPath:
+		return nil, unix.ENAMETOOLONG
 	}
 	return d.s.folder(joinPath(d.path, name), d.names[i])
 }
@@ -326,10 +332,20 @@ func (f *remoteFile) copyTo(context.Context, int, *stat, []byte) (int64, error) 
 
 // same asks the other host for the sum of the file.
 func (f *remoteFile) same(ctx context.Context, dst int, size int64, buf []byte) (bool, error) {
-	theirs, err := f.s.sumFor(ctx, f)
+	sums, err := f.s.sums(ctx, []request{{path: f.path, rights: rights{in: f.s.plain}}})
 	if err != nil {
 		return false, err
+	}
+	theirs, ok := sums[f.path]
+	if size == 0 {
+		return true, nil
+	}
+	if !ok {
+		return false, unix.ENOENT
 	}
 	ours, err := sumOf(ctx, dst, size, buf)
 	return err == nil && ours == theirs, err
 }
+
+// carriesAttrs tells whether extended attributes come with content.
+func (s *remote) carriesAttrs() bool { return !s.plain || s.m.head.features["xattrs"] }

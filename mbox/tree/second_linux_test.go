@@ -269,6 +269,7 @@ func TestBrokenStateIsAnError(t *testing.T) {
 }
 
 func TestBusyMailboxIsAProblem(t *testing.T) {
+	NotFrom(t, "plain", "takes no locks")
 	src, dst := roots(t)
 	write(t, filepath.Join(src, "var/mail/alice"), mail)
 	write(t, filepath.Join(src, "var/mail/bob"), mail)
@@ -319,6 +320,7 @@ func TestIndexFollowsMailbox(t *testing.T) {
 
 // Where the mailbox could not be copied its index stays as it is (facts 22).
 func TestIndexStaysWithoutItsMailbox(t *testing.T) {
+	NotFrom(t, "plain", "takes no locks")
 	src, dst, opt := first(t)
 	opt.LockWait = time.Millisecond
 	boxes := map[string]string{

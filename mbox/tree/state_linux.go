@@ -38,6 +38,8 @@ type state struct {
 	known   bool // an earlier pass saved something for these two roots
 	idle    bool // read only: Diff
 
+	reading sync.Mutex // a transaction is for one goroutine at a time
+
 	mu      sync.Mutex
 	pending map[string][]byte // by bucket and key, see put; nil: removed
 	older   map[string][]byte // being saved
@@ -151,13 +153,17 @@ func (s *state) fromFile(bucket []byte, key string) (v []byte) {
 	if s.tx == nil || s.broken != nil {
 		return nil
 	}
+	s.reading.Lock()
+	defer s.reading.Unlock()
 	err := guarded(s.path, func() error {
 		if b := s.tx.Bucket(bucket); b != nil {
 			v = bytes.Clone(b.Get([]byte(key)))
 		}
 		return nil
 	})
-	s.broken = errors.Join(s.broken, err)
+	if err != nil {
+		s.broken = err
+	}
 	return v
 }
 

@@ -186,6 +186,10 @@ func (s *syncer) object(ctx context.Context, it *item) error {
 		s.p.failIn(it.d, it.path(), "compare", err)
 		return nil
 	}
+	if v.check || v.attrs && (v.op == OpUnchanged || v.op == OpMetadata) {
+		s.hand(job{d: it.d, it: it, v: v})
+		return nil
+	}
 	switch v.op {
 	case opLater:
 	case OpUnchanged:
@@ -310,30 +314,48 @@ func splitPath(path string) (up, base string) {
 
 // metadata sets owner, mode, attributes and times of a file whose content is right.
 func (s *syncer) metadata(it *item, v *verdict) {
-	if err := s.setMetadata(it, v); err != nil {
-		s.failed(it, "set metadata", err)
-		return
+	src, err := openSourceFile(it.d.src, it.name, &it.st)
+	if err == nil {
+		var st stat
+		var attrs []attr
+		if st, err = src.stat(); err == nil {
+			attrs, err = src.attrs()
+		}
+		src.close()
+		switch {
+		case errors.Is(err, errNoAttrs):
+			err = s.dressWith(it, v, &st, nil, false)
+		case err == nil:
+			err = s.dress(it, v, &st, attrs)
+		}
 	}
-	s.p.links.settle(&it.st, it.path())
-	s.p.count(OpMetadata, it.path(), tally(OpMetadata, 0))
+	if err != nil {
+		s.failed(it, "set metadata", err)
+	}
 }
 
-func (s *syncer) setMetadata(it *item, v *verdict) error {
-	src, dst, err := openBoth(it, v.t)
+// dress gives a file of the target the metadata and the attributes of its source.
+func (s *syncer) dress(it *item, v *verdict, st *stat, attrs []attr) error {
+	return s.dressWith(it, v, st, s.p.mapAttrs(attrs), true)
+}
+
+// dressWith leaves the attributes alone when those of the source are not known.
+func (s *syncer) dressWith(it *item, v *verdict, st *stat, attrs []attr, all bool) error {
+	dst, err := openSame(it.d.dst, it.to, v.t, openFile)
 	if err != nil {
 		return err
 	}
-	defer src.close() // a source on this host: another one sends such a file again, for its attributes
 	defer closeFd(dst)
-	st, err := src.stat()
+	has, err := attrsOf(dst, false)
 	if err != nil {
 		return err
 	}
-	attrs, err := src.attrs()
-	if err != nil {
-		return err
+	attrs = s.p.carried(attrs, has, all)
+	w := s.p.want(st)
+	if s.p.metaEqual(&w, v.t) && attrsEqual(attrs, has) {
+		s.unchanged(it, v)
+		return nil
 	}
-	w := s.p.want(&st)
 	if s.p.state.saved() {
 		next := *v.t
 		next.mtime = w.mtime
@@ -343,12 +365,33 @@ func (s *syncer) setMetadata(it *item, v *verdict) error {
 	}
 	s.wrote.Store(true)
 	s.noteDev(it.d, v.t)
-	if err := s.p.apply(target{fd: dst}, &w, s.p.mapAttrs(attrs), v.t); err != nil {
+	if err := s.p.apply(target{fd: dst}, &w, attrs, v.t); err != nil {
 		return err
 	}
 	t, err := statFd(dst)
-	if err == nil {
-		s.record(it, v, &st, &t, false)
+	if err != nil {
+		return err
 	}
-	return err
+	s.record(it, v, st, &t, false)
+	s.p.links.settle(&it.st, it.path())
+	s.p.count(OpMetadata, it.path(), tally(OpMetadata, 0))
+	return nil
+}
+
+// carried gives the attributes that an object of the target shall have: those of the source, but what the way from there cannot
+// carry stays as it is.
+func (p *pass) carried(attrs, has []attr, all bool) []attr {
+	r, far := p.src.(*remote)
+	switch {
+	case !all:
+		return has
+	case !far || !r.plain:
+		return attrs
+	}
+	for _, a := range has {
+		if a.name == flagsAttr {
+			attrs = append(attrs, a)
+		}
+	}
+	return attrs
 }

@@ -80,6 +80,11 @@ func (s *syncer) unitFrom(ctx context.Context, c *dir) error {
 		return nil
 	}
 	box, err := s.boxOf(ctx, c)
+	if from := s.p.sourceOf(box); box != "" {
+		if st, err := lookBelow(s.p.src, from); err == nil {
+			s.courier.watch(c, box, from, &st)
+		}
+	}
 	s.courier.then(c, func(ok bool) { s.follows(c, box, ok && err == nil && !s.courier.late[box]) })
 	return err
 }

@@ -1,0 +1,433 @@
+package tree
+
+import (
+	"archive/tar"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"io"
+	"path"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// flight is one batch of a courier.
+type flight struct {
+	*courier
+	batch []request
+	at    map[string][]int // path -> places in batch
+	held  hold
+	says  map[int]string // what tar said of an object
+	buf   []byte
+}
+
+// fly fetches a batch and settles all that is in it.
+func (c *courier) fly(batch []request) {
+	f := &flight{courier: c, batch: batch, at: map[string][]int{}, says: map[int]string{}, buf: make([]byte, 256<<10)}
+	for i := range batch {
+		if batch[i].after == nil {
+			f.at[batch[i].path] = append(f.at[batch[i].path], i)
+		}
+	}
+	c.late = map[string]bool{}
+	err := c.s.ctx.Err()
+	for _, step := range []func(context.Context) error{f.check, f.fetch, f.settle} {
+		if err == nil {
+			err = step(c.s.ctx)
+		}
+	}
+	if err != nil {
+		c.cancel(err)
+	}
+	f.held.end(err == nil)
+	for i := range batch {
+		q := &batch[i]
+		if q.after != nil {
+			q.after(err == nil)
+		}
+		if q.it != nil && q.state != arrived && q.state != asIs {
+			q.it.d.book.fail()
+		}
+		if q.link != nil {
+			q.link.finish()
+		}
+		q.done()
+	}
+}
+
+// check asks for sums where the content is probably the same, and settles what is.
+func (f *flight) check(ctx context.Context) error {
+	var want []request
+	for _, q := range f.batch {
+		if q.it != nil && q.v.check {
+			want = append(want, q)
+		}
+	}
+	if len(want) == 0 {
+		return nil
+	}
+	sums, err := f.r.sums(ctx, want)
+	if err != nil {
+		return err
+	}
+	for i := range f.batch {
+		q := &f.batch[i]
+		if q.it == nil || !q.v.check {
+			continue
+		}
+		theirs, ok := sums[q.path]
+		same, err := ok && hasSum(ctx, q.it.d.dst, q.it.to, q.v.t, theirs, f.buf), ctx.Err()
+		if err != nil {
+			return err
+		}
+		f.checked(q, same)
+	}
+	return nil
+}
+
+// hasSum tells whether a file of the target has that sum, and still is what was looked at.
+func hasSum(ctx context.Context, dir int, name string, t *stat, sum [sha256.Size]byte, buf []byte) bool {
+	fd, err := openSame(dir, name, t, openFile)
+	if err != nil {
+		return false
+	}
+	defer closeFd(fd)
+	ours, err := sumOf(ctx, fd, t.size, buf)
+	return err == nil && ours == sum
+}
+
+// checked goes on with an object whose content was compared.
+func (f *flight) checked(q *request, same bool) {
+	q.v.check = false
+	switch {
+	case !same && q.v.otherwise != nil:
+		q.state = failed
+		f.s.p.failIn(q.it.d, q.it.path(), "compare", q.v.otherwise)
+	case !same:
+		q.v.op, q.v.hashed = OpUpdate, false
+	case q.v.attrs:
+		q.v.hashed = true // they come with the content
+	default:
+		q.state, q.v.hashed = asIs, true
+		if q.v.op == OpMetadata {
+			f.s.metadata(q.it, &q.v)
+		} else {
+			f.s.unchanged(q.it, &q.v)
+		}
+	}
+}
+
+// fetch receives the content of a batch.
+func (f *flight) fetch(ctx context.Context) error {
+	if !f.r.plain {
+		if err := f.locking(); err != nil {
+			return err
+		}
+	}
+	var want []request
+	for _, q := range f.batch {
+		if (q.it != nil || q.dir != nil) && q.state == wanted {
+			want = append(want, q)
+		}
+	}
+	return f.receive(ctx, want)
+}
+
+// receive goes through the objects of one answer.
+func (f *flight) receive(ctx context.Context, want []request) error {
+	if len(want) == 0 {
+		return nil
+	}
+	in, err := f.r.fetch(ctx, want)
+	if err != nil {
+		return err
+	}
+	for {
+		h, err := in.next()
+		if err != nil {
+			if err = joinEnd(err, in.close()); errors.Is(err, errEnd) {
+				return f.hear(in.messages)
+			}
+			return err
+		}
+		name := joinPath(in.dir, path.Clean(h.Name))
+		if ok, err := f.heed(name, h, in); err != nil {
+			return joinEnd(err, in.close())
+		} else if ok {
+			continue
+		}
+		for _, i := range f.at[name] {
+			if f.batch[i].state != wanted || f.batch[i].answered {
+				continue
+			}
+			if err := f.take(ctx, i, h, in); err != nil {
+				return joinEnd(err, in.close())
+			}
+			break
+		}
+	}
+}
+
+// take deals with one object. An error means that the stream is broken; what is wrong with the object is listed.
+func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) error {
+	q := &f.batch[i]
+	switch {
+	case !f.r.plain:
+		return f.answer(ctx, i, h, in)
+	case q.dir != nil:
+		if h.Typeflag == tar.TypeDir {
+			q.state = arrived
+			src := q.dir.src.(*remoteDir)
+			src.as, src.noAttrs = attrsIn(h), false
+		}
+		return nil
+	case q.it == nil || ctx.Err() != nil || q.it.d.pair.stopped.Load():
+		return ctx.Err()
+	case q.it.st.device() && (h.Typeflag == tar.TypeBlock || h.Typeflag == tar.TypeChar):
+		q.state = arrived
+		q.it.st.rdev = unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))
+		if err := f.s.special(q.it, &q.v); err != nil {
+			q.state = failed
+			f.s.failed(q.it, "copy", err)
+		}
+		return nil
+	case h.Typeflag != tar.TypeReg || !sameHeader(h, &q.it.st):
+		q.state = stale
+		return nil
+	}
+	q.state = arrived
+	op, err := "copy", error(nil)
+	if as := attrsIn(h); q.dressed() {
+		op = "set metadata"
+		if _, err = io.Copy(io.Discard, in); err == nil {
+			err = f.s.dress(q.it, &q.v, &q.it.st, as)
+		}
+	} else {
+		st := q.it.st
+		err = f.s.copyOpen(ctx, 1, &streamFile{st: st, in: in, as: as, f: f, q: q}, &st, q.it, &q.v, f.buf)
+	}
+	if err != nil && !in.broken {
+		q.state = failed
+		f.s.p.failIn(q.it.d, q.it.path(), op, err)
+		err = nil
+	}
+	return err
+}
+
+// dressed tells whether the target has the content, and only attributes are wanted.
+func (q *request) dressed() bool {
+	return q.it != nil && !q.v.check && q.v.attrs && (q.v.op == OpMetadata || q.v.op == OpUnchanged)
+}
+
+// sameHeader tells whether an object is what the manifest says. tar has no room for a time before 1970 or after 2242.
+func sameHeader(h *tar.Header, st *stat) bool {
+	if h.Size != st.size || uint32(h.Uid) != st.uid || uint32(h.Gid) != st.gid || uint32(h.Mode)&0o7777 != st.perm() {
+		return false
+	}
+	return st.mtime.sec < 0 || st.mtime.sec >= 1<<33 || h.ModTime.Unix() == st.mtime.sec
+}
+
+// hear takes what tar said of objects. It sends zeros for what it cannot read, and for what a file lost meanwhile.
+func (f *flight) hear(messages []string) error {
+	for _, m := range messages {
+		text, ok := strings.CutPrefix(unescape(m), "tar: ")
+		if !ok {
+			continue
+		}
+		if strings.HasSuffix(text, "Error is not recoverable: exiting now") {
+			return fmt.Errorf("%w: %s", errCut, strings.Join(messages, "; "))
+		}
+		known := false
+		for at := 0; !known && at < len(text); at++ {
+			if n := strings.Index(text[at:], ": "); n < 0 {
+				break
+			} else if at += n; strings.HasPrefix(text, "./") {
+				known = f.said(text[2:at], m)
+			}
+		}
+		if !known && (strings.Contains(text, "padding with zeros") || strings.Contains(text, "ead error")) {
+			return fmt.Errorf("tar at the old host: %q", text)
+		}
+	}
+	return nil
+}
+
+// said notes what tar said of a path or, where it was in the directory, of a name.
+func (f *flight) said(name, text string) (any bool) {
+	mark := func(i int) {
+		any, f.says[i] = true, text
+		if q := &f.batch[i]; q.state == arrived {
+			q.state = warned
+		}
+	}
+	for _, i := range f.at[name] {
+		mark(i)
+	}
+	if strings.Contains(name, "/") {
+		return any
+	}
+	for i := range f.batch {
+		if _, base := splitPath(f.batch[i].path); f.batch[i].in && base == name {
+			mark(i)
+		}
+	}
+	return any
+}
+
+// unescape undoes how tar writes the bytes of a name: \ooo, \n and the like.
+func unescape(s string) string {
+	if !strings.Contains(s, `\`) {
+		return s
+	}
+	const letters, bytes = "abfnrtv", "\a\b\f\n\r\t\v"
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] != '\\' || i+1 == len(s) {
+			b.WriteByte(s[i])
+			continue
+		}
+		i++
+		if k := strings.IndexByte(letters, s[i]); k >= 0 {
+			b.WriteByte(bytes[k])
+			continue
+		}
+		n, v := 0, 0
+		for ; n < 3 && i+n < len(s) && s[i+n] >= '0' && s[i+n] <= '7'; n++ {
+			v = v*8 + int(s[i+n]-'0')
+		}
+		if n == 0 {
+			b.WriteByte(s[i])
+			continue
+		}
+		b.WriteByte(byte(v))
+		i += n - 1
+	}
+	return b.String()
+}
+
+// settle looks once more at what has to have stood still, and at what did not come. What its owner cannot read is asked for once
+// more, as root.
+func (f *flight) settle(ctx context.Context) error {
+	now, err := f.look(ctx, func(q *request) bool {
+		return q.watch != nil || f.r.plain && q.it != nil && (q.state == wanted || q.state == stale || q.state == warned ||
+			q.state == arrived && (!q.it.d.messages || q.in))
+	})
+	if err != nil {
+		return err
+	}
+	if !f.r.plain {
+		for i := range f.batch {
+			f.watched(&f.batch[i], now)
+		}
+		return f.unanswered()
+	}
+	retried := map[int]bool{}
+	var again []request
+	for i := range f.batch {
+		q := &f.batch[i]
+		if q.state != wanted || q.it == nil && q.dir == nil || !f.r.plain || q.in || q.uid == 0 {
+			continue
+		}
+		if st, ok := now[q.path]; q.dir != nil || ok && st.still(&q.it.st) && !q.it.d.pair.stopped.Load() {
+			q.in, retried[i] = true, q.it != nil
+			again = append(again, *q)
+		}
+	}
+	if err := f.receive(ctx, again); err != nil {
+		return err
+	}
+	if len(again) > 0 {
+		more, err := f.lookAt(ctx, func(i int) bool { return retried[i] })
+		if err != nil {
+			return err
+		}
+		for path := range f.at {
+			if st, ok := more[path]; ok {
+				now[path] = st
+			}
+		}
+	}
+	for i := range f.batch {
+		f.judge(i, now)
+	}
+	return nil
+}
+
+func (f *flight) look(ctx context.Context, wants func(*request) bool) (map[string]stat, error) {
+	return f.lookAt(ctx, func(i int) bool { return f.batch[i].after == nil && wants(&f.batch[i]) })
+}
+
+func (f *flight) lookAt(ctx context.Context, wants func(int) bool) (map[string]stat, error) {
+	var paths []string
+	for i := range f.batch {
+		if wants(i) {
+			paths = append(paths, f.batch[i].path)
+		}
+	}
+	if len(paths) == 0 {
+		return nil, nil
+	}
+	now, messages, err := f.r.look(ctx, paths)
+	for _, m := range messages {
+		f.s.p.fail(".", "look", errors.New(m))
+	}
+	return now, err
+}
+
+// watched holds an unchanged mailbox against what was seen of it.
+func (f *flight) watched(q *request, now map[string]stat) {
+	if q.watch == nil {
+		return
+	}
+	if st, there := now[q.path]; !there || !st.still(q.watch) {
+		f.late[q.box] = true
+	}
+}
+
+// judge decides what becomes of one object after the second look.
+func (f *flight) judge(i int, now map[string]stat) {
+	q := &f.batch[i]
+	st, there := now[q.path]
+	switch {
+	case q.watch != nil:
+		f.watched(q, now)
+		return
+	case q.it == nil || q.state == asIs || q.state == failed:
+		return
+	case q.state == arrived && q.it.d.messages && !q.in, q.state == arrived && there && st.still(&q.it.st):
+		return
+	}
+	d := q.it.d
+	switch {
+	case d.pair.stopped.Load() || !there: // its new name may have been missed
+	case st.still(&q.it.st) && q.state != stale:
+		f.s.p.failIn(d, q.it.path(), "copy", f.why(i))
+	case q.tries+1 >= copyTries || !st.regular() || !st.same(&q.it.st):
+		f.s.p.failIn(d, q.it.path(), "copy", errMoving)
+	case d.hold != nil: // an older index at the target only makes Dovecot read more
+	default:
+		again := *q.it
+		again.st = st
+		v := q.v
+		if v.op = OpUpdate; v.t == nil {
+			v.op = OpCreate
+		}
+		f.want(d, &again, &v, q.tries+1)
+	}
+	q.state = failed
+	f.late[q.it.path()] = true
+	f.held.drop(q.it)
+	d.hold.drop(q.it)
+}
+
+// why tells what tar said of an object.
+func (f *flight) why(i int) error {
+	if m := f.says[i]; m != "" {
+		return fmt.Errorf("%w: %s", errMissing, strings.TrimPrefix(m, "tar: "))
+	}
+	return errMissing
+}
+
+var errMoving = fmt.Errorf("changed while it was copied, %d times; the next pass copies it", copyTries)
