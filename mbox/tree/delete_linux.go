@@ -97,6 +97,11 @@ func (p *pass) movingPairs(ctx context.Context, r *remote, in map[string]bool) (
 		}
 		for i, dir := range dirs[at:end] {
 			was, err := lookBelow(r, dir)
+			r.mu.Lock()
+			if st, ok := r.after[dir]; ok { // a mailbox in it was locked for us
+				was = st
+			}
+			r.mu.Unlock()
 			if st, ok := now[dir]; err != nil || !ok || !st.same(&was) || st.mtime != was.mtime || st.ctime != was.ctime {
 				moving[tops[at+i]] = true
 			}
