@@ -16,6 +16,7 @@ const (
 	stepStopOld   = "stop old"
 	stepFinal     = "final pass"
 	stepSwitch    = "switch"
+	stepServes    = "answers" // the new host; within the switch
 	stepFiles     = "address files"
 	stepFlush     = "flush"
 	stepRollback  = "rollback"
@@ -30,7 +31,7 @@ const (
 
 // cutoverSteps and rollbackSteps are in the order of work.
 var (
-	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepFiles, stepFlush}
+	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepServes, stepFiles, stepFlush}
 	rollbackSteps = []string{stepBackStop, stepBackMove, stepBackStart, stepBackFiles, stepBackKeep, stepBackAdopt}
 )
 
@@ -59,13 +60,11 @@ type ownTree struct {
 func timing(history []run.Entry) (stopped, serves time.Time) {
 	for _, e := range history {
 		switch {
-		case e.Step == stepCutover && e.State == run.Begun && !stopped.IsZero() && !serves.IsZero():
-			stopped, serves = time.Time{}, time.Time{}
 		case e.Step == stepCutover && e.State == run.Undone:
 			stopped, serves = time.Time{}, time.Time{}
 		case e.Step == stepStopOld && e.State == run.Begun && stopped.IsZero():
 			stopped = e.Time
-		case e.Step == stepSwitch && e.State == run.Done:
+		case (e.Step == stepServes || e.Step == stepSwitch) && e.State == run.Done && serves.IsZero():
 			serves = e.Time
 		}
 	}

@@ -25,6 +25,11 @@ func (c *cutover) letServe(ctx context.Context) error {
 	started := make(chan error, 1)
 	go func() { started <- service.Start(ctx, c.m.new, c.starts()) }()
 	silent := answers(ctx, c.addresses(), c.rec.Ports)
+	if len(silent) == 0 && len(c.rec.Ports) > 0 { // the commands may have more to do than that
+		if err := c.dir.Step(stepServes, func() error { return nil }); err != nil {
+			return err
+		}
+	}
 	err := <-started
 	switch {
 	case ctx.Err() != nil:

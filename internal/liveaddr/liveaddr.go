@@ -10,6 +10,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/mailmove/mailmove/internal/hostcmd"
@@ -124,21 +125,23 @@ func ReleaseLine(a Addr) string {
 // GiveBack undoes Release, the order of the addresses included: a host speaks by the first. Its neighbours are told.
 func GiveBack(ctx context.Context, h *hostcmd.Host, left, stay []Addr, routes []string) error {
 	args := []string{}
-	first := map[string]netip.Prefix{}
 	for _, a := range left {
 		args = append(args, a.Dev, a.Prefix, a.Words, a.Keep)
-		if p, err := netip.ParsePrefix(a.Prefix); err == nil && !a.Second {
-			first[a.Dev] = p
-		}
 	}
 	args = append(args, "--")
 	for _, a := range stay {
-		if p, ok := first[a.Dev]; ok && a.Second && p.Contains(a.Addr()) {
+		if slices.ContainsFunc(left, func(l Addr) bool { return l.leads(a) }) {
 			args = append(args, a.Dev, a.Prefix, a.Words)
 		}
 	}
 	_, err := h.Shell(ctx, lines(routes), giveBackScript, args...)
 	return err
+}
+
+// leads tells whether b is second to a.
+func (a Addr) leads(b Addr) bool {
+	p, err := netip.ParsePrefix(a.Prefix)
+	return err == nil && !a.Second && b.Second && a.Dev == b.Dev && p.Contains(b.Addr())
 }
 
 // GiveBackLine is the command for one address.

@@ -10,7 +10,8 @@ ip -o address show || exit
 echo --; ip route show; echo --
 set -- $SSH_CONNECTION; echo "$3"
 for x in /proc/sys/net/ipv4/conf/*/promote_secondaries; do
-	d=${x#/proc/sys/net/ipv4/conf/}; { read -r v <"$x"; } 2>/dev/null && echo "${d%/*} $v"
+	d=${x#/proc/sys/net/ipv4/conf/}
+	v=$(cat "$x" 2>/dev/null) && echo "${d%/*} $v" # the shell reads a byte at a time, and these files have but one reading
 done
 exit 0
 `
