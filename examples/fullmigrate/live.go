@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 )
 
@@ -52,6 +53,7 @@ func (p *plan) fails(format string, a ...any) {
 
 // askDovecot asks whom Dovecot takes the people for, when it runs.
 func (p *plan) askDovecot(ctx context.Context, m *migration) error {
+	serves := m.serves()
 	for u := range p.accounts.Migrated() {
 		got := map[string]string{}
 		out, err := m.new.Run(ctx, nil, "doveadm", "user", "--", u.To)
@@ -74,6 +76,28 @@ func (p *plan) askDovecot(ctx context.Context, m *migration) error {
 		if got["uid"] != id(u.ToUID) || got["gid"] != id(u.ToGID) || u.ToHome != "" && got["home"] != u.ToHome {
 			p.fails("%s: Dovecot gives uid %s, gid %s, home %s, want %d, %d, %s", u.To, got["uid"], got["gid"], got["home"], u.ToUID, u.ToGID, u.ToHome)
 		}
+		if serves { // before that Dovecot would write to mailboxes that are to be copied
+			p.countMessages(ctx, m, u.To)
+		}
 	}
 	return nil
+}
+
+// countMessages asks Dovecot how many messages a user has; since the cutover there may have come some.
+func (p *plan) countMessages(ctx context.Context, m *migration, user string) {
+	at := slices.IndexFunc(p.Outcome.Users, func(u userMail) bool { return u.To == user })
+	if at < 0 {
+		return
+	}
+	out, err := m.new.Run(ctx, nil, "doveadm", "-f", "flow", "mailbox", "status", "-u", user, "-t", "messages", "*")
+	var n int
+	if err == nil {
+		_, err = fmt.Sscanf(string(out), "messages=%d", &n)
+	}
+	switch want := p.Outcome.Users[at].Checked; {
+	case err != nil:
+		p.fails("%s: Dovecot does not count the messages: %v", user, err)
+	case n < want:
+		p.fails("%s: Dovecot shows %d messages in all folders, want %d", user, n, want)
+	}
 }

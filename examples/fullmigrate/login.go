@@ -36,17 +36,20 @@ func (m *migration) password() (string, error) {
 	return strings.TrimSuffix(line, "\r"), nil
 }
 
+// serves tells whether a cutover has ended.
+func (m *migration) serves() bool {
+	dir, err := run.View(m.runDir)
+	if err != nil {
+		return false
+	}
+	defer dir.Close()
+	return dir.Done(stepCutover)
+}
+
 // mayOpen refuses to open a mailbox before the new host serves: Dovecot writes to it then, and what was written to on the new
 // host no later pass touches.
 func (m *migration) mayOpen() error {
-	dir, err := run.View(m.runDir)
-	if err == nil {
-		defer dir.Close()
-		if dir.Done(stepCutover) {
-			return nil
-		}
-	}
-	if m.yes {
+	if m.yes || m.serves() {
 		return nil
 	}
 	return &cli.Hinted{Err: errors.New("-login: the new host does not serve yet: a client would change the mailbox, and a later pass leave it alone"),

@@ -1,0 +1,66 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/mailmove/mailmove/mbox/tree"
+	"github.com/mailmove/mailmove/passwd"
+	"github.com/mailmove/mailmove/shadow"
+)
+
+// verifyPasswords looks whether people still log in with the password that they had.
+func (p *plan) verifyPasswords(m *migration) error {
+	old, err1 := shadow.ReadHost(m.from)
+	new, err2 := shadow.ReadHost(m.to)
+	users, err3 := passwd.ReadHost(m.from)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return err
+	}
+	old.Password = users.Passwd.Password
+	for u := range p.accounts.Migrated() {
+		if !shadow.SamePerson(old, new, u.Name, u.To) {
+			p.Outcome.Failures = append(p.Outcome.Failures, u.To+": the entry in etc/shadow is not the old host's")
+		}
+	}
+	if info, err := os.Lstat(filepath.Join(m.to, "etc/shadow")); err == nil && info.Mode().Perm()&0o007 != 0 {
+		p.Outcome.Failures = append(p.Outcome.Failures, fmt.Sprintf("etc/shadow: mode %04o: everybody may read it", info.Mode().Perm()))
+	}
+	return nil
+}
+
+// verifyOnly looks at an earlier move, byte by byte, and changes nothing.
+func (m *migration) verifyOnly(ctx context.Context) error {
+	known, err := m.known()
+	if err != nil {
+		return err
+	}
+	p, err := m.plan(ctx, known)
+	if err != nil {
+		return err
+	}
+	if m.serves() {
+		m.c.Warn("the new host serves since the cutover: what changed here since then differs from the old host, and is listed")
+	}
+	p.Outcome = &outcome{AccountsChanged: []string{}}
+	if err := p.verify(ctx, m, tree.ByHash); err != nil {
+		return err
+	}
+	if err := p.verifyPasswords(m); err != nil {
+		return err
+	}
+	if err := p.askNewHost(ctx, m); err != nil {
+		return err
+	}
+	for _, missing := range slices.Concat(p.accounts.Changed, p.passwords.Changed) {
+		p.Outcome.Failures = append(p.Outcome.Failures, missing+" lacks accounts of the old host")
+	}
+	if err := m.sayGrave(p); err != nil {
+		return err
+	}
+	return m.conclude(p)
+}
