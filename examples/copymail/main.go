@@ -4,23 +4,30 @@ package main
 
 import (
 	"context"
-	"strings"
+	"os"
 
 	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
 const usage = `usage: copymail -from SRC -to DIR [flags]
 
-Copies the contents of SRC into DIR with owners, modes, times, links, attributes and holes; mailboxes under their locks.
+SRC is a directory, or [user@]host:/dir through ssh. Copies its contents into DIR with owners, modes, times, links, attributes and holes; mailboxes under their locks.
 It writes at once; -n only shows what would be done. Exit code 1: something could not be copied, or differs (-verify).
 
-example: copymail -from /mnt/old/home -to /home -map ids.json -state /var/lib/mailmove/home.db`
+example: copymail -from root@old:/home -to /home -map ids.json -state /var/lib/mailmove/home.db`
 
-func main() { cli.Main("copymail", usage, run) }
+func main() {
+	if len(os.Args) > 1 && os.Args[1] == serveWord {
+		os.Exit(hostcmd.Answer(os.Args[2:], tree.Serve))
+	}
+	cli.Main("copymail", usage, run)
+}
 
 func run(ctx context.Context, c *cli.Call) error {
-	from := c.Flags.String("from", "", "`directory` to copy")
+	from := c.Flags.String("from", "", "`directory` to copy, or [user@]host:/dir")
+	plain := c.Flags.Bool("plain", false, "read another host by its find and tar, without putting this program there for the time")
 	to := c.Flags.String("to", "", "`directory` that receives its contents")
 	ids := c.Flags.String("map", "", "`file` with the id maps that mergeaccounts wrote")
 	state := c.Flags.String("state", "", "`file` that remembers what earlier passes saw and wrote")
@@ -33,8 +40,6 @@ func run(ctx context.Context, c *cli.Call) error {
 	switch {
 	case *from == "" || *to == "":
 		return c.Misused("-from and -to are needed")
-	case strings.Contains(*from, ":"):
-		return c.Misused("-from %q: copying from another machine is not in this release", *from)
 	case *remove && *state == "":
 		return c.Misused("-delete needs -state: only what an earlier pass wrote is removed")
 	case *verify != "none" && *verify != "stat" && *verify != "hash":
@@ -42,24 +47,23 @@ func run(ctx context.Context, c *cli.Call) error {
 	case *dry && *verify != "none":
 		return c.Misused("-n copies nothing that -verify could compare")
 	}
-	opt := tree.Options{State: *state, Delete: *remove}
-	if show := c.Progress(); show != nil {
-		opt.Progress = func(e tree.Event) { show(e) }
+	opt, err := options(c, *state, *remove, *ids)
+	if err != nil {
+		return err
 	}
-	if *ids != "" {
-		if err := readMap(*ids, &opt); err != nil {
-			return err
-		}
+	src, leave, err := open(ctx, c, *from, *plain)
+	if err != nil {
+		return err
 	}
+	defer leave()
 	var report *tree.Report
-	var err error
 	if *dry {
-		report, err = tree.Diff(ctx, tree.Dir(*from), *to, &opt, printer(c))
+		report, err = tree.Diff(ctx, src, *to, opt, printer(c))
 	} else {
-		report, err = tree.Sync(ctx, tree.Dir(*from), *to, &opt)
+		report, err = tree.Sync(ctx, src, *to, opt)
 	}
 	if err == nil && *verify != "none" {
-		err = compare(ctx, *from, *to, &opt, tree.How(*verify), report)
+		err = compare(ctx, src, *to, opt, tree.How(*verify), report)
 	}
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"copymail": main})
+	testscript.Main(m, map[string]func(){"copymail": main, "mailmove": main}) // mailmove: placed on another host
 }
 
 func TestScripts(t *testing.T) {

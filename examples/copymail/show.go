@@ -11,6 +11,18 @@ import (
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
+// options are those of the copy.
+func options(c *cli.Call, state string, remove bool, ids string) (*tree.Options, error) {
+	opt := &tree.Options{State: state, Delete: remove}
+	if show := c.Progress(); show != nil {
+		opt.Progress = func(e tree.Event) { show(e) }
+	}
+	if ids == "" {
+		return opt, nil
+	}
+	return opt, readMap(ids, opt)
+}
+
 // readMap reads the id maps that mergeaccounts wrote.
 func readMap(file string, opt *tree.Options) error {
 	data, err := os.ReadFile(file)
@@ -43,8 +55,8 @@ func printer(c *cli.Call) func(tree.Change) error {
 }
 
 // compare holds the copy against the source and adds what it finds to the report of the copy.
-func compare(ctx context.Context, from, to string, opt *tree.Options, how tree.How, report *tree.Report) error {
-	v, err := tree.Verify(ctx, tree.Dir(from), to, opt, how)
+func compare(ctx context.Context, src tree.Source, to string, opt *tree.Options, how tree.How, report *tree.Report) error {
+	v, err := tree.Verify(ctx, src, to, opt, how)
 	if err != nil {
 		return err
 	}

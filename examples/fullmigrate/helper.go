@@ -3,27 +3,10 @@ package main
 import (
 	"context"
 	"os"
-	"os/signal"
-	"syscall"
-
-	"github.com/mailmove/mailmove/mbox/tree"
 )
 
 // serveWord is the first argument of this program when it stands on the old host and answers for it.
 const serveWord = "serve"
-
-// serve answers one request of tree.Remote. The line to the new host may go at any time: that is an error of writing, which
-// gives up locks on its way out, and no signal that kills.
-func serve(args []string) int {
-	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
-	defer stop()
-	if err := tree.Serve(ctx, args, os.Stdin, os.Stdout); err != nil {
-		os.Stderr.WriteString(err.Error() + "\n")
-		return 1
-	}
-	return 0
-}
 
 // placeHelper puts this program on the old host for the time of this run, where it can run there; else the old host's own
 // find and tar do the work.

@@ -8,6 +8,7 @@ import (
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
+	"github.com/mailmove/mailmove/mbox/tree"
 )
 
 const usage = `usage: fullmigrate [demo]
@@ -50,7 +51,7 @@ type migration struct {
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveWord {
-		os.Exit(serve(os.Args[2:]))
+		os.Exit(hostcmd.Answer(os.Args[2:], tree.Serve))
 	}
 	cli.Main("fullmigrate", usage, start)
 }

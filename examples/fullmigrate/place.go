@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/mbox/tree"
 	"github.com/mailmove/mailmove/netcfg"
 )
@@ -42,7 +43,7 @@ func (m *migration) findRun() error {
 // directory.
 func (m *migration) oldName() string {
 	name := ""
-	if dest, _, remote := destination(m.src); remote {
+	if dest, _, remote := hostcmd.Destination(m.src); remote {
 		name = dest[strings.LastIndexByte(dest, '@')+1:]
 	} else if host, err := netcfg.ReadHost(m.from); err == nil {
 		name = host.Hostname

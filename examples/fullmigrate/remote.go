@@ -12,26 +12,11 @@ import (
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
-// destination reads [user@]host:/; anything with a slash before the colon, or without a colon, is a directory.
-func destination(src string) (dest, dir string, remote bool) {
-	i := strings.LastIndexByte(src, ':')
-	if i <= 0 || strings.Contains(src[:i], "/") {
-		return "", src, false
-	}
-	dest = src[:i]
-	if user, host, ok := strings.Cut(dest, "@["); ok {
-		dest = user + "@" + strings.TrimSuffix(host, "]")
-	} else if strings.HasPrefix(dest, "[") {
-		dest = strings.Trim(dest, "[]")
-	}
-	return dest, src[i+1:], true
-}
-
 // reach opens the way to the old host. Of one behind ssh the small files are fetched into a private directory, from, so
 // that all that reads a file tree reads them there; mail itself is read through source.
 func (m *migration) reach(ctx context.Context) error {
 	m.old, m.new = &hostcmd.Host{}, &hostcmd.Host{}
-	dest, dir, remote := destination(m.src)
+	dest, dir, remote := hostcmd.Destination(m.src)
 	if !remote {
 		m.from = m.src
 		return nil

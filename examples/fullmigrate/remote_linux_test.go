@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/internal/oracle"
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -146,7 +147,7 @@ func TestDestination(t *testing.T) {
 		{"./a:b", "", "./a:b", false}, {"/a:/", "", "/a:/", false}, {":/", "", ":/", false}, {"old:", "old", "", true},
 		{"[2001:db8::1]:/", "2001:db8::1", "/", true}, {"root@[::1]:/", "root@::1", "/", true},
 	} {
-		dest, dir, remote := destination(c.src)
+		dest, dir, remote := hostcmd.Destination(c.src)
 		require.Equal(t, c.dest, dest, c.src)
 		require.Equal(t, c.dir, dir, c.src)
 		require.Equal(t, c.remote, remote, c.src)

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/internal/run"
 )
 
@@ -54,7 +55,7 @@ func (m *migration) showStatus() error {
 func (m *migration) findAnyRun() error {
 	m.to = cmp.Or(m.to, "/")
 	if m.runDir != "" || m.src != "" {
-		if _, dir, remote := destination(m.src); !remote {
+		if _, dir, remote := hostcmd.Destination(m.src); !remote {
 			m.from = dir
 		}
 		return m.findRun()

@@ -205,6 +205,22 @@ func Absent(err error) bool {
 	return errors.Is(err, exec.ErrNotFound) || errors.As(err, &exit) && exit.ExitCode() == 127
 }
 
+// Destination reads [user@]host:dir, the host perhaps in brackets as an IPv6 address is; anything with a slash before the
+// colon, or without a colon, is a directory of this host.
+func Destination(src string) (dest, dir string, remote bool) {
+	i := strings.LastIndexByte(src, ':')
+	if i <= 0 || strings.Contains(src[:i], "/") {
+		return "", src, false
+	}
+	dest = src[:i]
+	if user, host, ok := strings.Cut(dest, "@["); ok {
+		dest = user + "@" + strings.TrimSuffix(host, "]")
+	} else if strings.HasPrefix(dest, "[") {
+		dest = strings.Trim(dest, "[]")
+	}
+	return dest, src[i+1:], true
+}
+
 // Quote writes words so that a POSIX shell reads them as they are (XCU 2.2.2).
 func Quote(words ...string) string {
 	q := make([]string, len(words))

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/signal"
 	"runtime"
 	"strings"
+	"syscall"
 )
 
 // Placed is a program of this host that stands on another one for a while.
@@ -85,4 +87,17 @@ func (p *Placed) Remove() error {
 	p.stdin.Close()
 	_, err := io.Copy(io.Discard, p.out)
 	return errors.Join(err, p.out.Close())
+}
+
+// Answer is the main of a placed program: serve answers one request. The line may break at any time: that is an error of
+// writing, on which serve gives up its locks, and no signal that kills. The result is the exit code.
+func Answer(args []string, serve func(ctx context.Context, args []string, in io.Reader, out io.Writer) error) int {
+	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
+	defer stop()
+	if err := serve(ctx, args, os.Stdin, os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
 }
