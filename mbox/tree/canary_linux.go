@@ -119,7 +119,11 @@ func (p *pass) canaryLives(ctx context.Context, d *dir, name string, e *entry, c
 	if !content || !st.regular() {
 		return true, nil
 	}
-	return p.sameFile(ctx, &item{d: d, name: name, to: name, st: st}, &t)
+	same, err := p.sameFile(ctx, &item{d: d, name: name, to: name, st: st}, &t)
+	if errors.Is(err, unix.ENOENT) {
+		return true, nil // gone since
+	}
+	return same, err
 }
 
 // openBelowDir opens a directory below a root without following links.
