@@ -99,7 +99,13 @@ func (c *cutover) judgeServices() {
 			continue
 		}
 		for _, l := range s.Strangers() {
-			c.p.block(finding{Part: "services", Rule: "STRANGER", Name: sides[i], Detail: fmt.Sprintf("port %d of the %s host is served by %s, which this program does not know how to stop", l.Port, sides[i], l), Advice: "stop it by hand, or xinetd's part of it, and begin again"})
+			f := finding{Part: "services", Rule: "STRANGER", Name: sides[i], Detail: fmt.Sprintf("port %d of the %s host is served by %s, which this program does not know how to stop", l.Port, sides[i], l), Advice: "stop it by hand, or xinetd's part of it, and begin again"}
+			if i == 0 {
+				c.p.block(f)
+				continue
+			}
+			f.Severity, f.Advice = "warn", "" // a proxy, say, which stays
+			c.p.note(f)
 		}
 		if i == 0 && s.Runs(service.Feeder) || len(s.Cron) > 0 {
 			c.p.note(finding{Part: "services", Rule: "FEEDER", Severity: "warn", Name: sides[i], Detail: strings.TrimSpace("mail is fetched from elsewhere on the " + sides[i] + " host " + strings.Join(s.Cron, " ")), Advice: "stop it on the old host and set it up on the new one"})

@@ -1,6 +1,7 @@
 // Command fullmigrate moves the people of a mail server: it merges their accounts into a new host, copies their homes and
-// mail, compares what mail clients will see on both, and shows the take-over of the address. Each phase has a file of its
-// own; all of them only put packages together.
+// mail, compares what mail clients will see on both, and then moves the service: it stops one host's daemons, copies what
+// changed last, takes over the address and starts the other's, or goes back. Each phase has a file of its own; all of them
+// only put packages together.
 package main
 
 import (
