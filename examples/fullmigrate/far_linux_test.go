@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -95,6 +96,20 @@ func TestAnOldHostWithoutTar(t *testing.T) {
 		require.Contains(t, errs, "fullmigrate: error: ")
 	}
 	require.Equal(t, before, facts(t, to, true))
+}
+
+func TestWhatAKilledRunLeftIsSweptAway(t *testing.T) {
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	for _, name := range []string{fmt.Sprint("mailmove-old-", 1<<30, "-1"), fmt.Sprint("mailmove-old-", os.Getpid(), "-2"), "mailmove-old-x"} {
+		require.NoError(t, os.MkdirAll(filepath.Join(tmp, name, "root/etc"), 0o700))
+	}
+	require.NoError(t, os.Symlink("/", filepath.Join(tmp, fmt.Sprint("mailmove-old-", 1<<30, "-3"))))
+	sweep()
+	require.NoDirExists(t, filepath.Join(tmp, fmt.Sprint("mailmove-old-", 1<<30, "-1")))
+	left, err := os.ReadDir(tmp)
+	require.NoError(t, err)
+	require.Len(t, left, 3)
 }
 
 func TestClock(t *testing.T) {

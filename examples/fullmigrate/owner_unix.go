@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"os/exec"
 	"syscall"
@@ -32,3 +33,6 @@ func asUser(ctx context.Context, uid, gid uint32, groups []uint32, name string, 
 	c.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid, Groups: groups}}
 	return c
 }
+
+// alive tells whether there is a process of that number.
+func alive(pid int) bool { return !errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }

@@ -6,7 +6,6 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/mbox/tree"
@@ -29,7 +28,8 @@ func (m *migration) reach(ctx context.Context) error {
 		return err
 	}
 	m.old = host
-	temp, err := os.MkdirTemp("", "mailmove-old-") // 0700: it will hold etc/shadow
+	sweep()
+	temp, err := os.MkdirTemp("", fmt.Sprintf("%s%d-", mirrorPrefix, os.Getpid())) // 0700: it will hold etc/shadow
 	if err != nil {
 		return err
 	}
@@ -38,6 +38,26 @@ func (m *migration) reach(ctx context.Context) error {
 		return err
 	}
 	return m.fetch(ctx)
+}
+
+const mirrorPrefix = "mailmove-old-"
+
+// sweep removes what a run left that was killed: it holds the old host's etc/shadow.
+func sweep() {
+	left, _ := filepath.Glob(filepath.Join(os.TempDir(), mirrorPrefix+"*"))
+	for _, dir := range left {
+		var pid int
+		info, err := os.Lstat(dir)
+		if err != nil || !info.IsDir() {
+			continue
+		}
+		if uid, ok := ownerOf(info); !ok || int(uid) != os.Geteuid() {
+			continue // somebody else made it
+		}
+		if _, err := fmt.Sscanf(filepath.Base(dir), mirrorPrefix+"%d-", &pid); err == nil && !alive(pid) {
+			os.RemoveAll(dir)
+		}
+	}
 }
 
 // leave ends what reach began.
@@ -66,58 +86,4 @@ func (m *migration) source() (tree.Source, error) {
 		}}, nil
 	}
 	return tree.Dir(m.from), nil
-}
-
-// entry is a name in a directory of the old host.
-type entry struct {
-	name    string
-	size    int64
-	regular bool
-}
-
-const listScript = `# list the spool
-cd "$1" || exit 3
-exec find . -mindepth 1 -maxdepth 1 -printf '%y %s %f\0'`
-
-// list reads a directory of the old host, a path below its root. The error is fs.ErrNotExist when there is none.
-func (m *migration) list(ctx context.Context, dir string) (all []entry, err error) {
-	entries, err := os.ReadDir(filepath.Join(m.from, filepath.FromSlash(dir)))
-	if err != nil {
-		return nil, err
-	}
-	if !m.remote() {
-		for _, e := range entries {
-			if info, err := e.Info(); err == nil {
-				all = append(all, entry{e.Name(), info.Size(), info.Mode().IsRegular()})
-			}
-		}
-		return all, nil
-	}
-	out, err := m.old.Shell(ctx, nil, listScript, "/"+dir)
-	if err != nil {
-		return nil, err
-	}
-	for line := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
-		var e entry
-		var kind string
-		head, name, ok := cutAfter(line, " ", 2)
-		if !ok {
-			continue
-		}
-		if _, err := fmt.Sscanf(head, "%s %d", &kind, &e.size); err != nil {
-			return nil, fmt.Errorf("%s: a list of /%s that cannot be read", m.src, dir)
-		}
-		e.name, e.regular = name, kind == "f"
-		all = append(all, e)
-	}
-	return all, nil
-}
-
-// cutAfter cuts at the n-th separator.
-func cutAfter(s, sep string, n int) (head, rest string, ok bool) {
-	f := strings.SplitN(s, sep, n+1)
-	if len(f) <= n {
-		return s, "", false
-	}
-	return strings.Join(f[:n], sep), f[n], true
 }
