@@ -198,7 +198,8 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		return nil
 	}
 	q.state = arrived
-	op, err := "copy", error(nil)
+	op := "copy"
+	var err error
 	if as := attrsIn(h); q.dressed() {
 		op = "set metadata"
 		if _, err = io.Copy(io.Discard, in); err == nil {
@@ -255,9 +256,9 @@ func (f *flight) hear(messages []string) error {
 }
 
 // said notes what tar said of a path or, where it was in the directory, of a name.
-func (f *flight) said(name, text string) (any bool) {
+func (f *flight) said(name, text string) (found bool) {
 	mark := func(i int) {
-		any, f.says[i] = true, text
+		found, f.says[i] = true, text
 		if q := &f.batch[i]; q.state == arrived {
 			q.state = warned
 		}
@@ -266,14 +267,14 @@ func (f *flight) said(name, text string) (any bool) {
 		mark(i)
 	}
 	if strings.Contains(name, "/") {
-		return any
+		return found
 	}
 	for i := range f.batch {
 		if _, base := splitPath(f.batch[i].path); f.batch[i].in && base == name {
 			mark(i)
 		}
 	}
-	return any
+	return found
 }
 
 // unescape undoes how tar writes the bytes of a name: \ooo, \n and the like.

@@ -7,12 +7,16 @@ import (
 
 // Remote is the file tree of another host, reached through a shell there. Nothing is installed on that host and nothing is
 // written: GNU find makes the manifest and GNU tar sends what is wanted of it, both as of 2010, together with head, xargs,
-// chroot and sha256sum of the coreutils. The shell must be root's. Files are read with the rights of their owners, so
-// that a link that a user swaps in reads nothing of others.
+// chroot, dd and sha256sum of the coreutils. The shell must be root's. Files are read with the rights of their owner and of no
+// group, so that a link that a user swaps in reads nothing of others; what only root can read, or lies where others may swap it,
+// is read in a directory that was entered first and asked where it is, and only when it still is what was listed.
 //
 // Compared with a Dir: mailboxes are not locked, one that changes while it is read is read again or left for the next
-// pass; directories are listed even when nothing changed in them; file flags (chattr) and, where tar does not
-// know --xattrs-include (before 1.27), extended attributes and ACLs are not carried. With Helper all of that is as with a Dir.
+// pass; a message that is renamed meanwhile is left for the next pass, and nothing is deleted in a pair in which a directory changed
+// meanwhile; directories are listed even when nothing changed in them; a file that changed is sent whole; paths of
+// more than 3800 bytes are problems; file flags (chattr), attributes of what is neither a file nor a directory and, where tar does
+// not know --xattrs-include (before 1.27), extended attributes and ACLs are not carried; attributes are compared only where the
+// time of change says that they may differ, and not by Verify. With Helper all of that is as with a Dir.
 type Remote struct {
 	// Root is the tree on that host; "" is "/".
 	Root string

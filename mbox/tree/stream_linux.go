@@ -236,7 +236,7 @@ within() (
 	cd -P -- "$root" && r=$(env pwd; echo .) && cd -P -- "./$d" && w=$(env pwd; echo .) || exit 0
 	r=${r%??}; w=${w%??}
 	case $d in .) ;; *) r=${r%/}/$d ;; esac
-	if [ "$r" = "$w" ]; then exec "$@"; else echo "$d is not where it was"; fi
+	if [ "$r" = "$w" ]; then exec "$@"; else echo "$d is not where it was" >&2; fi
 )
 `
 
