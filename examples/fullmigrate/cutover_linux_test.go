@@ -173,6 +173,7 @@ func (p *pairOfHosts) served() string {
 }
 
 func TestCutoverAndBack(t *testing.T) {
+	t.Parallel() // it has hosts of its own
 	if !oracle.Alone(t) {
 		return
 	}
@@ -224,6 +225,7 @@ func TestCutoverAndBack(t *testing.T) {
 
 // TestCutoverRefuses what would go wrong later, before anything stops.
 func TestCutoverRefuses(t *testing.T) {
+	t.Parallel() // it has hosts of its own
 	if !oracle.Alone(t) {
 		return
 	}
@@ -256,6 +258,7 @@ func TestCutoverRefuses(t *testing.T) {
 // TestCutoverKilledAtEveryStep kills the program at each line of its journal. The same command then does what one that was
 // left alone does, and from the same point the way back leads to where all began.
 func TestCutoverKilledAtEveryStep(t *testing.T) {
+	t.Parallel() // it has hosts of its own
 	if !oracle.Alone(t) {
 		return
 	}
@@ -288,6 +291,7 @@ func TestCutoverKilledAtEveryStep(t *testing.T) {
 
 // TestRollbackKilledAtEveryStep: the way back is gone on with by the same command, and what came meanwhile is kept once.
 func TestRollbackKilledAtEveryStep(t *testing.T) {
+	t.Parallel() // it has hosts of its own
 	if !oracle.Alone(t) {
 		return
 	}

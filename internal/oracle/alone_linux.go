@@ -34,7 +34,7 @@ func Alone(t *testing.T) bool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := exec.Command(unshare, append(args, "sh", "-c", `mount -t tmpfs none /run && ip link set lo up && "$@"`, "sh", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=5m")...)
+	c := exec.Command(unshare, append(args, "sh", "-c", `mount -t tmpfs none /run && ip link set lo up && "$@"`, "sh", self, "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=20m")...)
 	c.Env = append(os.Environ(), aloneEnv+"="+t.Name())
 	out, err := c.CombinedOutput()
 	if err != nil || !strings.Contains(string(out), "--- PASS: "+t.Name()) {
