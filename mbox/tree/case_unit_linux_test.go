@@ -101,6 +101,9 @@ func TestCaseNewerIndexIsNeverPublished(t *testing.T) {
 	} {
 		for _, u := range caseUnits {
 			t.Run(name+" "+filepath.Base(u.box), func(t *testing.T) {
+				if strings.Contains(name, "lock") {
+					tree.NotFrom(t, "plain", "takes no locks")
+				}
 				t.Parallel() // each waits for its lock
 				src, dst, opt := caseRoots(t)
 				opt.Pairs = casePairs("alice")
