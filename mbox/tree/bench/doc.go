@@ -1,9 +1,9 @@
 // Command bench races copymail and the scanner of package mbox against what an administrator would use instead, on this
 // machine, and says which of the project's promises hold.
 //
-//	go run ./mbox/tree/bench [-dir DIR] [-only first,nochange,...] [-quick]
+//	go run ./mbox/tree/bench [-dir DIR] [-only first,nochange,...] [-rounds N] [-quick]
 //
-// It needs Linux, root for owners to be comparable, about 25 GB below -dir and half an hour; -quick takes seconds, and
+// It needs Linux, root for owners to be comparable, sshd, about 25 GB below -dir and an hour; -quick takes seconds, and
 // its times mean nothing. The programs of a row take turns, five rounds, each as a whole process followed by one syncfs
 // of the target's file system, which counts. The caches are warm: the corpus has just been written or read. Peers that
 // the machine does not have are named as absent. The peak memory of a program counts from what this one has, about 20 MiB.

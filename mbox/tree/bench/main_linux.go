@@ -58,6 +58,8 @@ var races = []struct {
 	{"delta", (*bench).deltaPass},
 	{"scan", (*bench).scanSpeed},
 	{"growth", (*bench).growthOfCost},
+	{"sshfirst", (*bench).farFirstCopy},
+	{"sshnochange", (*bench).farNoChange},
 }
 
 func main() {
@@ -81,13 +83,17 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	dir := flags.String("dir", "", "`directory` for the corpora; default is that of temporary files")
 	small := flags.Bool("quick", false, "small corpora, one round: shows that all works")
-	only := flags.String("only", "", "comma separated `rows`: first, nochange, markread, delta, scan, growth")
+	rounds := flags.Int("rounds", 0, "how often the programs of a row take turns; 0: 5, or 1 with -quick")
+	only := flags.String("only", "", "comma separated `rows`: first, nochange, markread, delta, scan, growth, sshfirst, sshnochange")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	b := &bench{sizes: full, ctx: ctx, out: out}
 	if *small {
 		b.sizes = quick
+	}
+	if *rounds > 0 {
+		b.rounds = *rounds
 	}
 	wanted := strings.Split(*only, ",")
 	for _, name := range wanted {
@@ -111,6 +117,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 		if *only == "" || slices.Contains(wanted, r.name) {
 			fmt.Fprintf(os.Stderr, "bench: %s\n", r.name)
 			if err := r.run(b); err != nil {
+				b.print() // what came before it
 				return fmt.Errorf("%s: %w", r.name, err)
 			}
 			if err := b.clear(); err != nil {

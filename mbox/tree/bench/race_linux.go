@@ -92,10 +92,12 @@ func (b *bench) once(target string, r runner, res *result) error {
 	return nil
 }
 
-// tail is the last line of what a program said.
+// tail is the last line of what a program said, or the end of a long one.
 func tail(s string) string {
+	const most = 500
 	s = strings.TrimSpace(s)
-	return s[strings.LastIndexByte(s, '\n')+1:]
+	s = s[strings.LastIndexByte(s, '\n')+1:]
+	return s[max(0, len(s)-most):]
 }
 
 // syncfs makes the file system of dir durable.

@@ -49,13 +49,18 @@ func (b *bench) target(race, want, got string, met bool) {
 
 // faster is the target that we are at least times as fast as peer.
 func (b *bench) faster(race string, results map[string]*result, peer string, times float64) {
-	want := fmt.Sprintf("at least %gx as fast as %s", times, peer)
+	b.fasterThan(race, us, results, peer, times)
+}
+
+// fasterThan is the same for another program of ours.
+func (b *bench) fasterThan(race, who string, results map[string]*result, peer string, times float64) {
+	want := fmt.Sprintf("%s at least %gx as fast as %s", who, times, peer)
 	res := results[peer]
 	if res == nil || res.absent {
 		b.target(race, want, peer+" is absent", false)
 		return
 	}
-	ratio := median(res.seconds) / median(results[us].seconds)
+	ratio := median(res.seconds) / median(results[who].seconds)
 	b.target(race, want, fmt.Sprintf("%.2fx", ratio), ratio >= times)
 }
 
