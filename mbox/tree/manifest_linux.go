@@ -349,11 +349,11 @@ func (k *known) encode(b []byte) []byte {
 func (k *known) decode(b []byte) []byte {
 	var v [19]uint64
 	for i := range v {
-		n := 0
-		if v[i], n = binary.Uvarint(b); n <= 0 {
+		u, n := binary.Uvarint(b)
+		if n <= 0 {
 			return nil
 		}
-		b = b[n:]
+		v[i], b = u, b[n:]
 	}
 	var words [3]string
 	for i := range words {

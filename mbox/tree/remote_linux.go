@@ -83,7 +83,7 @@ LC_ALL=C; export LC_ALL
 cd -- "$1" || { [ ! -e "$1" ] || echo "$1: not a directory" >&2; exit 9; }
 exec 3>&1
 boot=; btime=0; f=
-read -r boot </proc/sys/kernel/random/boot_id
+boot=$(cat /proc/sys/kernel/random/boot_id)
 while read -r k v rest; do [ "$k" != btime ] || btime=$v; done </proc/stat
 now=$(date +%s.%N)
 for p in find tar head xargs chroot sha256sum; do command -v "$p" >/dev/null 2>&1 && f="$f $p"; done

@@ -143,7 +143,7 @@ func (s *server) sums() error {
 	for {
 		head, err := s.in.ReadString('\n')
 		if errors.Is(err, io.EOF) && head == "" {
-			s.out.WriteString("MAILMOVE\n")
+			_, _ = s.out.WriteString("MAILMOVE\n")
 			return nil
 		}
 		var uid, n uint64
@@ -184,7 +184,7 @@ func (s *server) sum(p string) error {
 	}
 	esc := strings.NewReplacer(`\`, `\\`, "\n", `\n`, "\r", `\r`).Replace(p)
 	if esc != p {
-		s.out.WriteByte('\\')
+		fmt.Fprint(s.out, `\`)
 	}
 	fmt.Fprintf(s.out, "%s  ./%s\n", hex.EncodeToString(sum[:]), esc)
 	return nil

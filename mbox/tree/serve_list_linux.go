@@ -49,7 +49,7 @@ func (s *server) list(size string) ([]string, error) {
 	return s.names(n)
 }
 
-// object writes one record.
+// object writes one record. An error of writing stays with the writer and comes up at its end.
 func (s *server) object(dir int, name, p string, st *stat, word string) {
 	text := ""
 	if st.typ() == unix.S_IFLNK || s.attrs {
@@ -59,13 +59,13 @@ func (s *server) object(dir int, name, p string, st *stat, word string) {
 			word += " attrs=" + hex.EncodeToString(encodeAttrs(as))
 		}
 	}
-	s.out.WriteByte(letter(st))
-	s.out.WriteString(numbers(st))
-	s.out.WriteByte(' ')
-	s.out.WriteString(word)
+	_ = s.out.WriteByte(letter(st))
+	_, _ = s.out.WriteString(numbers(st))
+	_ = s.out.WriteByte(' ')
+	_, _ = s.out.WriteString(word)
 	for _, w := range []string{"", p, text} {
-		s.out.WriteString(w)
-		s.out.WriteByte(0)
+		_, _ = s.out.WriteString(w)
+		_ = s.out.WriteByte(0)
 	}
 }
 
@@ -188,7 +188,7 @@ func (s *server) tree(dir int, name, p string, st *stat) error {
 
 // unread says, after the fact, that not all names of a directory are here: what is missing has not gone.
 func (s *server) unread(p string, st *stat, err error) {
-	s.out.WriteString("d" + numbers(st) + " unread\x00" + p + "\x00" + strings.ReplaceAll(err.Error(), "\x00", "") + "\x00")
+	_, _ = s.out.WriteString("d" + numbers(st) + " unread\x00" + p + "\x00" + strings.ReplaceAll(err.Error(), "\x00", "") + "\x00")
 }
 
 // entry writes the records of a name in an open directory. No mount is crossed.
