@@ -110,6 +110,7 @@ func (c *cutover) finalPass(ctx context.Context) (err error) {
 		return errors.Join(errors.New(c.p.Blockers[0].String()), cli.ErrFinding)
 	}
 	began := time.Now()
+	c.p.last = true
 	if err = c.m.copyAll(ctx, c.dir, c.p); err != nil {
 		return err
 	}

@@ -37,6 +37,7 @@ type plan struct {
 	trees     []userTree
 	touched   map[int]bool // trees in which the last pass did something
 	expect    int64        // objects at the source; 0: not counted
+	last      bool         // of a cutover: while nobody is served
 }
 
 // userTree is a home or an inbox and whose it is.

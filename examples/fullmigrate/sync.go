@@ -127,6 +127,9 @@ func (m *migration) copyAll(ctx context.Context, dir *run.Dir, p *plan) error {
 	}
 	opt := p.options()
 	opt.State, opt.Delete, opt.Expect = filepath.Join(dir.Path(), fileState), true, p.expect
+	if p.last {
+		opt.Canaries = -1 // the pass a moment ago had them, and nobody is served meanwhile
+	}
 	end := m.phase("copy", opt)
 	p.touched = watchPairs(opt)
 	p.Outcome.Copy, err = tree.Sync(ctx, src, m.to, opt)
