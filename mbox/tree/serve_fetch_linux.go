@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -361,43 +360,4 @@ func (s *server) end(w *tar.Writer, f *sending) error {
 	}
 	_, err := w.Write([]byte{f.state})
 	return line(err)
-}
-
-// isMailbox goes by the same rule as pass.mailbox.
-func (s *server) isMailbox(p string, fd int) bool {
-	up, below := path.Dir(p), false
-	for d := up; d != "."; d = path.Dir(d) {
-		switch path.Base(d) {
-		case ".imap":
-			return false
-		case "mail":
-			below = true
-		}
-	}
-	if !below || messageDir(path.Base(up)) {
-		return false
-	}
-	if path.Base(up) == "mail" {
-		return true
-	}
-	b := make([]byte, 5)
-	return readFull(fd, b, 0) == nil && string(b) == "From "
-}
-
-// sendOther describes what has no content.
-func (s *server) sendOther(w *tar.Writer, dir int, name, p string, st *stat) error {
-	open, pathFd := openPath, true
-	if st.dir() {
-		open, pathFd = openDir, false
-	}
-	fd, err := openSame(dir, name, st, open)
-	if err != nil {
-		return err
-	}
-	defer closeFd(fd)
-	as, err := attrsOf(fd, pathFd)
-	if err != nil {
-		return err
-	}
-	return line(w.WriteHeader(header(p, st, as)))
 }
