@@ -268,13 +268,14 @@ func (p piece) length() int64 {
 	return p.n
 }
 
-// sign adds a message to the signature of those that stay: what clients know it by, and the length of its body.
+// sign adds a message to the signature of those that stay: what clients know it by, and the lengths of its body and of what
+// follows that.
 func sign(h hash.Hash, m *Message) {
 	uid := m.UID
 	if m.UIDValidity == 0 || !m.Known {
 		uid = 0
 	}
-	fmt.Fprintf(h, "%d %d %t %d %q %d\n", m.UIDValidity, uid, m.Pseudo, m.Flags, m.Keywords, m.End-m.Body)
+	fmt.Fprintf(h, "%d %d %t %d %q %d %d\n", m.UIDValidity, uid, m.Pseudo, m.Flags, m.Keywords, m.End-m.Body, m.Next-m.End)
 }
 
 // lineEnding is how the From_ line of m ends.

@@ -280,6 +280,12 @@ func archiveLaw(t *testing.T, a *Archive, src string) (refused bool) {
 	return false
 }
 
+// A From_ line right behind another is hidden by it; with X-IMAPbase between the two it would begin a message of its own.
+func TestArchiveHiddenFromLine(t *testing.T) {
+	src := dated(2014, base, "X-UID: 3") + "From b@c Fri Jan  2 00:00:01 2015\nFrom a@b Thu Jan  1 00:00:01 2015\r\nFrom a@b Thu Jan  1 00:00:01 2016\n\r"
+	require.True(t, archiveLaw(t, rule(), src))
+}
+
 func TestArchiveLaw(t *testing.T) {
 	seed := uint64(time.Now().UnixNano())
 	t.Logf("seed %d", seed)

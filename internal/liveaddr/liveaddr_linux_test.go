@@ -115,7 +115,7 @@ func TestMoves(t *testing.T) {
 		require.NoError(t, Take(t.Context(), h, "eth0", more))
 		require.Contains(t, run("ip", "-o", "addr"), " 192.0.2.20/24 brd 192.0.2.255 ")
 		require.Contains(t, run("ip", "-o", "addr"), " 2001:db8::20/64 ")
-		require.NotContains(t, run("ip", "-o", "addr"), "tentative")
+		require.NotContains(t, run("ip", "-o", "addr", "show", "dev", "eth0", "to", "2001:db8::20"), "tentative")
 	}
 	for range 2 {
 		require.NoError(t, Drop(t.Context(), h, "eth0", more))
