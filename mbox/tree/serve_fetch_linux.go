@@ -138,17 +138,18 @@ func (s *server) try(w *tar.Writer, q asked) error {
 		return err
 	}
 	f := &sending{path: q.path, fd: fd, st: st}
-	file := os.NewFile(uintptr(fd), name)
-	defer file.Close()
+	if !q.attrs && s.isMailbox(q.path, fd) {
+		file := os.NewFile(uintptr(fd), name) // for its locks; other files are not worth what that costs
+		defer file.Close()
+		return s.sendMailbox(w, dir, name, file, f, q.old)
+	}
+	defer closeFd(fd)
 	if q.attrs {
 		as, err := attrsOf(fd, false)
 		if err != nil {
 			return err
 		}
 		return line(w.WriteHeader(header(q.path, &st, as)))
-	}
-	if s.isMailbox(q.path, fd) {
-		return s.sendMailbox(w, dir, name, file, f, q.old)
 	}
 	if err := s.prepare(f, q.old); err != nil {
 		return err
