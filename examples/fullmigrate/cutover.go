@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -29,6 +31,9 @@ type cutover struct {
 // cutOver stops the old host's daemons, copies what changed last, and lets the new host serve. A run that was cut off is
 // gone on with by what it had found out and by what its journal says.
 func (m *migration) cutOver(ctx context.Context) error {
+	if _, err := os.Lstat(m.runDir); errors.Is(err, fs.ErrNotExist) {
+		return errNoSync // and nothing is made for it
+	}
 	c, err := m.openCutover()
 	if err != nil {
 		return err

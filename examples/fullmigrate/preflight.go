@@ -13,10 +13,13 @@ import (
 	"github.com/mailmove/mailmove/mx"
 )
 
+var errNoSync = &cli.Hinted{Err: errors.New("no sync has ended yet: the first copy takes its time and is not made while the service stands still"),
+	Hint: "run fullmigrate sync, as often as you like, and then cutover"}
+
 // preflight looks at everything that could stop a cutover while there is time. It changes nothing.
 func (c *cutover) preflight(ctx context.Context) (err error) {
 	if !c.dir.Done(stepCopied) {
-		return &cli.Hinted{Err: errors.New("no sync has ended yet: the first copy takes its time and is not made while the service stands still"), Hint: "run fullmigrate sync, as often as you like, and then cutover"}
+		return errNoSync
 	}
 	if c.p, err = c.m.replan(ctx); err != nil {
 		return err
