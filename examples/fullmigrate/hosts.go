@@ -107,6 +107,11 @@ func (c *cutover) judgeServices() {
 			f.Severity, f.Advice = "warn", "" // a proxy, say, which stays
 			c.p.note(f)
 		}
+		for _, v := range s.Services {
+			if v.Running && v.How == service.Program && v.Command == "" {
+				c.p.note(finding{Part: "services", Rule: "BY-HAND", Severity: "warn", Name: sides[i], Detail: fmt.Sprintf("%s (pid %d) of the %s host was started by hand, by another user than root: it is stopped here, and started again by nobody", v.Name, v.PID, sides[i])})
+			}
+		}
 		if i == 0 && s.Runs(service.Feeder) || len(s.Cron) > 0 {
 			c.p.note(finding{Part: "services", Rule: "FEEDER", Severity: "warn", Name: sides[i], Detail: strings.TrimSpace("mail is fetched from elsewhere on the " + sides[i] + " host " + strings.Join(s.Cron, " ")), Advice: "stop it on the old host and set it up on the new one"})
 		}

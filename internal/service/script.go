@@ -24,9 +24,20 @@ pidfiles() {
 	fetchmail) f='/run/fetchmail.pid /var/run/fetchmail.pid /run/fetchmail/fetchmail.pid /var/run/fetchmail/fetchmail.pid';;
 	esac
 }
-# belongs NAME: is c a process of that service
+# rooted PID: does it belong to root, and was it root who started it
+rooted() {
+	u=
+	{ while read -r k v rest; do [ "$k" != Uid: ] || u=$v; done <"/proc/$1/status"; } 2>/dev/null
+	[ "$u" = 0 ]
+}
+# belongs NAME PID: is c, its name, that of a process of that service. Everybody may call a process so: of a service that has
+# no user of its own it must be root's.
 belongs() {
-	case $1:$c in dovecot:dovecot|postfix:master|sendmail:sendmail*|sm-client:sendmail*|exim:exim*|fetchmail:fetchmail*) ;; *) return 1;; esac
+	case $1:$c in
+	dovecot:dovecot|postfix:master|sendmail:sendmail*) rooted "$2";;
+	sm-client:sendmail*|exim:exim*|fetchmail:fetchmail*) ;;
+	*) return 1;;
+	esac
 }
 # main NAME: sets p to the main process, by its pid file, else by its name where that is plain enough
 main() {
@@ -35,13 +46,13 @@ main() {
 		p=
 		{ read -r p rest <"$x"; } 2>/dev/null || [ -n "$p" ] || continue
 		case $p in ''|*[!0-9]*) continue;; esac
-		comm "$p" && belongs "$1" && return 0
+		comm "$p" && belongs "$1" "$p" && return 0
 	done
 	p=
 	case $1 in dovecot|postfix) ;; *) return 1;; esac
 	for x in /proc/[0-9]*/stat; do
 		p=${x#/proc/}; p=${p%/stat}
-		comm "$p" && belongs "$1" || continue
+		comm "$p" && belongs "$1" "$p" || continue
 		[ "$1" = dovecot ] && return 0
 		case $(readlink "/proc/$p/exe" 2>/dev/null) in */postfix/*) return 0;; esac
 	done
@@ -63,6 +74,8 @@ elif [ -d /etc/init.d ]; then init=init.d
 fi
 echo "init $init"
 has chkconfig && echo chkconfig
+# words makes lines to words that a shell reads as they are
+words() { sed "/^[-A-Za-z0-9_+.\/:,@%][-A-Za-z0-9_+.\/:,@%]*$/!{s/'/'\\\\''/g;s/.*/'&'/;}" | tr '\n' ' '; }
 if [ $init = systemd ]; then
 	all=; for u in $units; do all="$all $u.service"; done
 	t=$(systemctl show -p TriggeredBy $all 2>/dev/null | sed -n 's/^TriggeredBy=//p')
@@ -87,13 +100,15 @@ for n in dovecot postfix sendmail sm-client exim fetchmail; do
 	main $n || continue
 	line=
 	pidfiles $n
-	case $n in
-	dovecot|postfix) ;;
-	sendmail|sm-client) # writes its command line into its pid file, and over its arguments
-		for x in $f; do { read -r q && [ "$q" = "$p" ] && read -r line; } <"$x" && break; done 2>/dev/null;;
-	*) line=$(tr '\0' '\n' <"/proc/$p/cmdline" | sed "s/'/'\\\\''/g; s/.*/'&'/" | tr '\n' ' ');;
-	esac
-	case $n in dovecot) line=$(readlink "/proc/$p/exe"); line=${line% (deleted)};; postfix) line='postfix start';; esac
+	if rooted "$p"; then # what it is started by will be run by root; of other users' processes nobody may take it over
+		case $n in
+		dovecot) line=$(readlink "/proc/$p/exe"); line=$(printf '%s\n' "${line% (deleted)}" | words);;
+		postfix) line='postfix start';;
+		sendmail|sm-client) # writes its command line into its pid file, and over its arguments
+			for x in $f; do { read -r q && [ "$q" = "$p" ] && read -r line; } <"$x" && break; done 2>/dev/null;;
+		*) line=$(tr '\0' '\n' <"/proc/$p/cmdline" | words);;
+		esac
+	fi
 	printf 'process %s %s %s\n' $n "$p" "$line"
 done
 # who serves mail ports to others: the sockets of /proc/net/tcp, and whose they are

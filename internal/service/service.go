@@ -47,7 +47,7 @@ type Service struct {
 	Active  []string `json:"active"` // of Units: those that are active now
 	Running bool     `json:"running"`
 	PID     int      `json:"pid"`     // of its main process; 0: none
-	Command string   `json:"command"` // a shell command line that starts it, where How is Program
+	Command string   `json:"command"` // a shell command line that starts it, where How is Program; "": only who started it knows
 	Boot    bool     `json:"boot"`    // it is started at boot
 }
 
@@ -116,7 +116,9 @@ func commands(list []Service, verb string) (out []Command) {
 		case Script:
 			out = append(out, Command{[]string{v.Name}, "/etc/init.d/" + hostcmd.Quote(v.Units[0]) + " " + verb})
 		default:
-			out = append(out, Command{[]string{v.Name}, v.byHand(verb)})
+			if line := v.byHand(verb); line != "" {
+				out = append(out, Command{[]string{v.Name}, line})
+			}
 		}
 	}
 	if units.Line != "" {
