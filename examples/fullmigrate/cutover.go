@@ -62,6 +62,9 @@ func (m *migration) cutOver(ctx context.Context) error {
 	} else if err := m.c.Confirm("Stop the mail service of the old host now and move it here?", m.yes); err != nil {
 		return err
 	}
+	if err := c.dir.Save(ctx, fileRecord, &c.rec); err != nil { // before the first line of the journal: both ways go by it
+		return err
+	}
 	c.dir.Watch(watchJournal)
 	if err := c.dir.Step(stepCutover, func() error { return c.steps(ctx) }); err != nil {
 		return c.stuck(err)
@@ -72,9 +75,6 @@ func (m *migration) cutOver(ctx context.Context) error {
 
 // steps are the work, in order. Until the new host was let serve all can be done again; after that nothing more is copied.
 func (c *cutover) steps(ctx context.Context) error {
-	if err := c.dir.Save(ctx, fileRecord, &c.rec); err != nil {
-		return err
-	}
 	switched := c.dir.Unfinished(stepSwitch) || c.dir.Done(stepSwitch)
 	if !switched {
 		if err := c.copyWhileServing(ctx); err != nil {

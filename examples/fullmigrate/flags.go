@@ -1,5 +1,7 @@
 package main
 
+import "strings"
+
 // flags defines what all verbs share.
 func (m *migration) flags() {
 	f := m.c.Flags
@@ -21,6 +23,28 @@ func (m *migration) flags() {
 	f.BoolVar(&m.apply, "apply", false, "carry the plan out")
 	f.BoolVar(&m.yes, "yes", false, "answer yes to the question of cutover and rollback")
 	f.BoolVar(&m.manual, "manual", false, "print the commands of cutover or rollback and run none")
+}
+
+// people are the flags that say who moves, as a person would type them.
+func (m *migration) people() (args []string) {
+	if m.users != nil {
+		args = append(args, "-users", strings.Join(m.users, ","))
+	}
+	if m.exclude != nil {
+		args = append(args, "-exclude", strings.Join(m.exclude, ","))
+	}
+	return args
+}
+
+// chosen are all that a cutover goes by.
+func (m *migration) chosen() []string {
+	args := append([]string{}, m.people()...)
+	for _, f := range [][2]string{{"-iface", m.iface}, {"-old-iface", m.oldIface}, {"-domain", m.domain}} {
+		if f[1] != "" {
+			args = append(args, f[0], f[1])
+		}
+	}
+	return args
 }
 
 // into takes a list of names.

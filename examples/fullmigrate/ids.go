@@ -1,8 +1,12 @@
 package main
 
 import (
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
+
+	"github.com/mailmove/mailmove/internal/run"
 )
 
 // ids are the numbers that earlier runs gave, by name on the old host. They stay as they are, as long as the name has the
@@ -30,4 +34,20 @@ func guarded(ids map[uint32]uint32, taken []uint32) map[uint32]uint32 {
 		}
 	}
 	return all
+}
+
+// known reads the ids that earlier runs gave; there need be none.
+func (m *migration) known() (known ids, err error) {
+	dir, err := run.View(m.runDir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return known, nil
+	}
+	if err != nil {
+		return known, err
+	}
+	defer dir.Close()
+	if err = dir.Load(fileIDs, &known); errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return known, err
 }

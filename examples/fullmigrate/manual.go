@@ -27,14 +27,7 @@ func manual(steps []step) string {
 
 // manual is the cutover as commands. The passes are ordinary syncs: fullmigrate knows of no cutover then.
 func (c *cutover) manual() []string {
-	args := []string{"fullmigrate", "sync", "-from", c.m.src, "-to", c.m.to}
-	if c.m.users != nil {
-		args = append(args, "-users", strings.Join(c.m.users, ","))
-	}
-	if c.m.exclude != nil {
-		args = append(args, "-exclude", strings.Join(c.m.exclude, ","))
-	}
-	sync := hostcmd.Quote(args...)
+	sync := hostcmd.Quote(append([]string{"fullmigrate", "sync", "-from", c.m.src, "-to", c.m.to}, c.m.people()...)...)
 	watch := "lsof +D " + strings.Join(c.rec.Mail[0].Spools, " ") + "   # until nothing is listed"
 	steps := []step{
 		{title: "copy while the old host still serves", lines: []string{sync}, due: true},

@@ -27,7 +27,7 @@ func (c *cutover) preflight(ctx context.Context) (err error) {
 	if err := c.look(ctx); err != nil {
 		return err
 	}
-	c.rec = record{Version: 1, Began: time.Now().UTC().Truncate(time.Second), Ran: c.now, Domain: c.m.domain, Backups: []string{}, Trees: []ownTree{}}
+	c.rec = record{Version: 1, Began: time.Now().UTC().Truncate(time.Second), Chosen: c.m.chosen(), Ran: c.now, Domain: c.m.domain, Backups: []string{}, Trees: []ownTree{}}
 	for i := range sides {
 		c.rec.Mail[i] = c.p.mail(c.m, i)
 	}

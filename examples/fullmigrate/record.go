@@ -40,8 +40,9 @@ var (
 type record struct {
 	Version int               `json:"version"` // of this form, 1
 	Began   time.Time         `json:"began"`
-	Ran     [2]*service.State `json:"ran"`  // what ran; null: the host is a file tree and runs nothing
-	Next    *service.State    `json:"next"` // what starts on the new host
+	Chosen  []string          `json:"chosen"` // flags that it goes by
+	Ran     [2]*service.State `json:"ran"`    // what ran; null: the host is a file tree and runs nothing
+	Next    *service.State    `json:"next"`   // what starts on the new host
 	Mail    [2]service.Mail   `json:"mail"`
 	Ports   []int             `json:"ports"` // that the new host must serve
 	Trees   []ownTree         `json:"trees"`

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 
 	"github.com/mailmove/mailmove/internal/cli"
@@ -14,6 +15,9 @@ import (
 // old one has its address and its daemons back; mail that reached the new one meanwhile is kept after that, for nothing
 // changes it any more.
 func (m *migration) rollBack(ctx context.Context) error {
+	if _, err := os.Lstat(m.runDir); err != nil { // and nothing is made for it
+		return &cli.Hinted{Err: fmt.Errorf("no cutover to go back from: %w", err), Hint: "give -from, -to and -run as for the cutover"}
+	}
 	c, err := m.openCutover()
 	if err != nil {
 		return err
@@ -22,7 +26,6 @@ func (m *migration) rollBack(ctx context.Context) error {
 	if !c.dir.Unfinished(stepRollback) && !c.dir.Unfinished(stepCutover) && !c.dir.Done(stepCutover) {
 		return c.conclude("there is no cutover to go back from")
 	}
-	// A cutover that was killed before it saved this had no effect yet.
 	if err := c.dir.Load(fileRecord, &c.rec); err != nil {
 		return err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/internal/run"
 	"github.com/mailmove/mailmove/internal/service"
 )
@@ -67,6 +69,10 @@ func (c *cutover) prepare(ctx context.Context, resumed bool) (err error) {
 	}
 	if err := c.dir.Load(fileRecord, &c.rec); err != nil {
 		return err
+	}
+	if !slices.Equal(c.rec.Chosen, c.m.chosen()) {
+		return &cli.Hinted{Err: errors.New("the cutover was begun with other flags"),
+			Hint: "go on with " + hostcmd.Quote(append([]string{"fullmigrate", "cutover", "-from", c.m.src, "-to", c.m.to}, c.rec.Chosen...)...)}
 	}
 	if c.p, err = c.m.replan(ctx); err != nil {
 		return err

@@ -13,22 +13,6 @@ import (
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
-// known reads the ids that earlier runs gave; there need be none.
-func (m *migration) known() (known ids, err error) {
-	dir, err := run.View(m.runDir)
-	if errors.Is(err, fs.ErrNotExist) {
-		return known, nil
-	}
-	if err != nil {
-		return known, err
-	}
-	defer dir.Close()
-	if err = dir.Load(fileIDs, &known); errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	return known, err
-}
-
 // migrate carries the plan out: accounts, then homes and mail, then a look at the result. What an earlier run left
 // unfinished is finished first, by its own plan.
 func (m *migration) migrate(ctx context.Context) error {
@@ -64,6 +48,10 @@ func (m *migration) stillOld() error {
 		return err
 	}
 	defer dir.Close()
+	return stillOld(dir)
+}
+
+func stillOld(dir *run.Dir) error {
 	if dir.Unfinished(stepRollback) {
 		return &cli.Hinted{Err: errors.New("the way back was begun and has not ended"), Hint: "finish it with fullmigrate rollback"}
 	}
@@ -88,6 +76,9 @@ func (m *migration) carryOut(ctx context.Context, p *plan) error {
 		return err
 	}
 	defer dir.Close()
+	if err := stillOld(dir); err != nil { // nobody else's cutover since the first look
+		return err
+	}
 	if err := m.copyAll(ctx, dir, p); err != nil {
 		return err
 	}
