@@ -116,7 +116,7 @@ func (c *cutover) oldFiles(ctx context.Context, files []kept) (*os.Root, error) 
 	if err := errors.Join(os.RemoveAll(scratch), os.MkdirAll(scratch, 0o700)); err != nil {
 		return nil, err
 	}
-	opt := &tree.Options{}
+	opt := &tree.Options{Pairs: []tree.Pair{}}
 	for _, one := range files {
 		name := c.oldName(one.From)
 		opt.Pairs = append(opt.Pairs, tree.Pair{From: name, To: name})

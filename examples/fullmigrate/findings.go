@@ -38,6 +38,13 @@ func (p *plan) block(f finding) {
 func (p *plan) note(f finding) { p.Findings = append(p.Findings, f) }
 
 func (p *plan) judgeAccounts() {
+	moves := false
+	for range p.accounts.Migrated() {
+		moves = true
+	}
+	if !moves {
+		p.block(finding{Part: "accounts", Rule: "NOBODY", Detail: "no account of the old host moves", Advice: "look at -users, -exclude, and whether -from is the right host"})
+	}
 	for _, c := range p.accounts.Conflicts {
 		p.block(finding{Part: "accounts", Rule: c.Kind, Name: c.Name, Detail: c.Detail, At: c.At})
 	}

@@ -78,7 +78,7 @@ func (c *cutover) keep(ctx context.Context) error {
 
 // treeOptions are those by which the trees of the cutover were copied.
 func (c *cutover) treeOptions() *tree.Options {
-	opt := &tree.Options{State: filepath.Join(c.dir.Path(), fileState)}
+	opt := &tree.Options{State: filepath.Join(c.dir.Path(), fileState), Pairs: []tree.Pair{}}
 	for _, t := range c.rec.Trees {
 		opt.Pairs = append(opt.Pairs, t.Pair)
 	}

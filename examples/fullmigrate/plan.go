@@ -129,6 +129,7 @@ func (m *migration) decide(ctx context.Context, known ids) (*plan, error) {
 // options say what is copied, and whose it becomes.
 func (p *plan) options() *tree.Options {
 	opt := &tree.Options{UIDs: guarded(p.accounts.UIDMap, p.taken[0]), GIDs: guarded(p.accounts.GIDMap, p.taken[1])}
+	opt.Pairs = []tree.Pair{} // none is not all, which nil would be
 	for _, t := range p.trees {
 		opt.Pairs = append(opt.Pairs, t.Pair)
 	}
