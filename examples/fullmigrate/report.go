@@ -95,6 +95,9 @@ func (o *outcome) String() string {
 			fmt.Fprintln(&b, &once)
 		}
 	}
+	if o.Used > 0 {
+		fmt.Fprintf(&b, "changed here since the cutover, as users and deliveries do: %d objects, which is as it should be\n", o.Used)
+	}
 	if !owners {
 		b.WriteString("owners were not kept: only root can set them\n")
 	}

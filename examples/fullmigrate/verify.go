@@ -16,6 +16,7 @@ type outcome struct {
 	AccountsChanged []string     `json:"accounts_changed"` // files
 	Copy            *tree.Report `json:"copy,omitempty"`
 	Verified        *tree.Report `json:"verified"`
+	Used            int          `json:"changed_since"` // objects that differ because the new host serves
 	Users           []userMail   `json:"users"`
 	Failures        []string     `json:"failures"` // what is not as it must be
 	Live            *asked       `json:"new_host,omitempty"`
@@ -47,7 +48,8 @@ func (p *plan) verify(ctx context.Context, m *migration, how tree.How) (err erro
 }
 
 // compareMail holds each mailbox against its copy, message by message. Of an old host behind ssh the copy stands for the
-// original, whose bytes it has, as was verified: only the servers differ then.
+// original, whose bytes it has, as was verified: only the servers differ then. So it does for one that is in use since the
+// cutover.
 func (p *plan) compareMail(ctx context.Context, m *migration) error {
 	from := m.from
 	if m.remote() {
@@ -61,7 +63,7 @@ func (p *plan) compareMail(ctx context.Context, m *migration) error {
 	defer old.Close()
 	defer new.Close()
 	p.Outcome.Users = []userMail{}
-	row := map[int]int{}
+	row, since := map[int]int{}, m.switched()
 	for _, t := range p.trees {
 		u := p.Users[t.user]
 		at, seen := row[t.user]
@@ -76,7 +78,11 @@ func (p *plan) compareMail(ctx context.Context, m *migration) error {
 		}
 		for box, err := range tree.Mailboxes(old, start) {
 			if err == nil {
-				err = mail.compare(ctx, old, new, box, t.To+strings.TrimPrefix(box, start), p.choices)
+				root, at, to := old, box, t.To+strings.TrimPrefix(box, start)
+				if m.used(to, since) {
+					root, at = new, to
+				}
+				err = mail.compare(ctx, root, new, at, to, p.choices)
 			}
 			if err != nil {
 				mail.Problems = append(mail.Problems, fmt.Sprintf("%q: %v", box, err))

@@ -43,13 +43,11 @@ func (m *migration) verifyOnly(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if m.serves() {
-		m.c.Warn("the new host serves since the cutover: what changed here since then differs from the old host, and is listed")
-	}
 	p.Outcome = &outcome{AccountsChanged: []string{}}
 	if err := p.verify(ctx, m, tree.ByHash); err != nil {
 		return err
 	}
+	p.Outcome.Used = m.leaveUsed(p.Outcome.Verified)
 	if err := p.verifyPasswords(m); err != nil {
 		return err
 	}
