@@ -46,6 +46,11 @@ func (k *keeper) compared(ctx context.Context, files []kept) error {
 
 // surplus keeps the messages that the old host's mailbox lacks.
 func (k *keeper) surplus(ctx context.Context, one kept, old *os.Root, before string) error {
+	if f, err := openPlain(old, before); err == nil {
+		f.Close()
+	} else { // something else is there, or nothing: it lacks all
+		old, before = k.run, "kept/nothing"
+	}
 	r, w := io.Pipe()
 	go func() {
 		n, err := mbox.Surplus(ctx, k.new, one.From, old, before, func(m io.Reader) error {

@@ -3,9 +3,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path"
+	"strings"
+	"syscall"
 
 	"github.com/mailmove/mailmove/mbox"
 )
@@ -16,10 +20,11 @@ type keeper struct {
 	new, run *os.Root
 	top      string // below the run directory
 	all      []kept
+	dirs     map[string]bool // in which something was kept
 }
 
 func (c *cutover) newKeeper(context.Context) (*keeper, error) {
-	k := &keeper{c: c, top: path.Join("kept", c.rec.Began.UTC().Format("20060102T150405Z")), all: []kept{}}
+	k := &keeper{c: c, top: path.Join("kept", c.rec.Began.UTC().Format("20060102T150405Z")), all: []kept{}, dirs: map[string]bool{".": true}}
 	var err error
 	if k.new, err = os.OpenRoot(c.m.to); err != nil {
 		return nil, err
@@ -28,7 +33,7 @@ func (c *cutover) newKeeper(context.Context) (*keeper, error) {
 		k.new.Close()
 		return nil, err
 	}
-	return k, nil
+	return k, k.run.MkdirAll(path.Dir(part), 0o700)
 }
 
 func (k *keeper) close() {
@@ -73,22 +78,58 @@ func (k *keeper) file(one *kept) error {
 	return k.write(one, f)
 }
 
+// part is a file that is being written: users choose the names of all others.
+const part = "kept/part"
+
 // write puts a file into the run directory, as a whole or not at all.
 func (k *keeper) write(one *kept, r io.Reader) error {
-	if err := k.run.MkdirAll(path.Dir(one.At), 0o700); err != nil {
-		return err
-	}
-	f, err := k.run.OpenFile(one.At+".part", os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	f, err := k.run.OpenFile(part, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
 		return err
 	}
 	one.Bytes, err = io.Copy(f, r)
 	if err = errors.Join(err, f.Sync(), f.Close()); err != nil || one.Bytes == 0 {
-		return errors.Join(err, k.run.Remove(one.At+".part"))
+		return errors.Join(err, k.run.Remove(part))
 	}
-	if err := k.run.Rename(one.At+".part", one.At); err != nil {
+	if err := k.place(one); err != nil {
 		return err
 	}
 	k.all = append(k.all, *one)
+	return nil
+}
+
+// place gives the file its name. An earlier run may have kept a directory under it, or a file under that of its directory: both
+// stay, and this one goes beside them.
+func (k *keeper) place(one *kept) error {
+	below := strings.TrimPrefix(one.At, k.top)
+	for n := 2; ; n++ {
+		err := k.run.MkdirAll(path.Dir(one.At), 0o700)
+		if err == nil {
+			err = k.run.Rename(part, one.At)
+		}
+		if err == nil {
+			for dir := path.Dir(one.At); !k.dirs[dir]; dir = path.Dir(dir) {
+				k.dirs[dir] = true
+			}
+			return nil
+		}
+		if n > 9 || !errors.Is(err, syscall.ENOTDIR) && !errors.Is(err, syscall.EISDIR) && !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		one.At = fmt.Sprintf("%s-%d%s", k.top, n, below)
+	}
+}
+
+// sync has all names on stable storage: what they are kept of goes next.
+func (k *keeper) sync() error {
+	for dir := range k.dirs {
+		f, err := k.run.Open(dir)
+		if err == nil {
+			err = errors.Join(f.Sync(), f.Close())
+		}
+		if err != nil {
+			return err
+		}
+	}
 	return nil
 }

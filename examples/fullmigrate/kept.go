@@ -66,12 +66,19 @@ func (c *cutover) keep(ctx context.Context) error {
 	if err := k.compared(ctx, known); err != nil {
 		return err
 	}
+	if err := k.sync(); err != nil {
+		return err
+	}
 	c.m.say1("  %s", keptText(k.all))
-	var earlier []kept // of another cutover
+	var earlier []kept // of another cutover, or of a run that was cut off
 	if err := c.dir.Load(fileKept, &earlier); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	k.all = append(k.all, slices.DeleteFunc(earlier, func(e kept) bool { return strings.HasPrefix(e.At, k.top+"/") })...)
+	for _, e := range earlier {
+		if !slices.ContainsFunc(k.all, func(one kept) bool { return one.At == e.At }) {
+			k.all = append(k.all, e)
+		}
+	}
 	slices.SortFunc(k.all, func(a, b kept) int { return strings.Compare(a.At, b.At) })
 	return c.dir.Save(ctx, fileKept, k.all)
 }

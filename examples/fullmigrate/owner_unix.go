@@ -26,6 +26,12 @@ func groupOf(info fs.FileInfo) (uint32, bool) {
 	return st.Gid, true
 }
 
+// linked tells of a file that has further names.
+func linked(info fs.FileInfo) bool {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	return ok && st.Nlink > 1
+}
+
 // asUser prepares a program that runs with the rights of a user, in an empty environment.
 func asUser(ctx context.Context, uid, gid uint32, groups []uint32, name string, args ...string) *exec.Cmd {
 	c := exec.CommandContext(ctx, name, args...)

@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"strings"
+	"syscall"
 )
 
 // errNotPlain says that a name is no regular file, or that a link leads to it.
@@ -25,19 +26,19 @@ func openPlain(root *os.Root, name string) (*os.File, error) {
 		if err == nil && below {
 			next, err = dir.OpenRoot(head)
 		} else if err == nil {
-			f, err = dir.Open(head)
+			f, err = dir.OpenFile(head, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may be a FIFO by now
 		}
 		if err == nil && f == nil {
 			f, err = next.Open(".")
 		}
-		if dir != root {
-			dir.Close()
-		}
 		if err == nil {
 			var after fs.FileInfo
-			if after, err = f.Stat(); err == nil && !os.SameFile(before, after) {
+			if after, err = f.Stat(); err == nil && (!os.SameFile(before, after) || !below && planted(dir, after)) {
 				err = &fs.PathError{Op: "open", Path: head, Err: errNotPlain}
 			}
+		}
+		if dir != root {
+			dir.Close()
 		}
 		if err == nil && !below {
 			return f, nil
@@ -53,4 +54,20 @@ func openPlain(root *os.Root, name string) (*os.File, error) {
 		}
 		dir, name = next, rest
 	}
+}
+
+// planted tells of a further name of a file that is somebody else's than the directory: who made it may not read that file.
+func planted(dir *os.Root, info fs.FileInfo) bool {
+	if !linked(info) {
+		return false
+	}
+	up, err := dir.Stat(".")
+	if err != nil {
+		return true
+	}
+	owner, ok := ownerOf(info)
+	if dir, _ := ownerOf(up); dir != 0 {
+		return ok && owner != dir
+	}
+	return ok && owner == 0 && up.Mode().Perm()&0o022 != 0 // a spool: inboxes are their users'
 }

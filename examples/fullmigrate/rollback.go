@@ -61,14 +61,12 @@ func (m *migration) rollBack(ctx context.Context) error {
 // wayBack lists the steps. served: mail may have arrived on the new host.
 func (c *cutover) wayBack(served bool) []step {
 	moved := c.rec.Move != nil
-	// Once that has begun, what changed on the new host does not show any more: it has been kept.
-	adopting := c.dir.Unfinished(stepRollback) && (c.dir.Unfinished(stepBackAdopt) || c.dir.Done(stepBackAdopt))
 	return []step{
 		{stepBackStop, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), true, func(ctx context.Context) error { return c.stop(ctx, 1) }},
 		{stepBackMove, "give the address back", c.backLines(), moved, c.addressBack},
 		{stepBackStart, "start on the old host what ran there", c.m.lines(0, c.restarts()), true, c.startOld},
 		{stepBackFiles, "put the new host's network files back", nil, moved, c.filesBack},
-		{stepBackKeep, "keep the mail that reached the new host meanwhile", nil, served && !adopting, c.keep},
+		{stepBackKeep, "keep the mail that reached the new host meanwhile", nil, served, c.keep},
 		{stepBackAdopt, "let the next sync replace what changed there", nil, served, c.adopt},
 	}
 }
@@ -108,7 +106,7 @@ func (c *cutover) adviseBack(ctx context.Context) {
 			c.out.Advice = append(c.out.Advice, "the new host's mail daemons stay stopped, so that nothing arrives there; to start them: "+l.Line)
 		}
 	}
-	if len(c.out.Kept) > 0 {
+	if len(statusOf(c.dir).Kept) > 0 {
 		c.out.Advice = append(c.out.Advice, "give the users the mail that is kept below "+c.dir.Path())
 	}
 	c.out.Advice = append(c.out.Advice, "a further sync and cutover replace what changed on the new host meanwhile")
