@@ -86,6 +86,16 @@ func escape(dir string) string {
 // writing. It does not wait for a command that has done its work. Where that lasts longer than limit the error is *BusyError.
 // Without commands it only waits.
 func Stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) error {
+	return stop(ctx, h, s, commands, mail, limit, "0")
+}
+
+// Silence is Stop, but for a main process of Dovecot that has nothing left but its log: it sleeps for a second before it
+// ends, and nobody who waits for the mail needs to wait for that. Find does.
+func Silence(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) error {
+	return stop(ctx, h, s, commands, mail, limit, "1")
+}
+
+func stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration, harmless string) error {
 	var about []string
 	await := "0"
 	for _, v := range s.Services {
@@ -94,7 +104,7 @@ func Stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, ma
 			await = "1"
 		}
 	}
-	args := []string{strings.Join(about, " "), strconv.Itoa(max(int(limit.Seconds()), 1)), await, strconv.Itoa(len(commands))}
+	args := []string{strings.Join(about, " "), strconv.Itoa(max(int(limit.Seconds()), 1)), await, harmless, strconv.Itoa(len(commands))}
 	for _, c := range commands {
 		args = append(args, c.Line)
 	}

@@ -60,6 +60,14 @@ main() {
 	return 1
 }
 clean() { tr '\n\t' '??'; }
+# ending PID: a main process of Dovecot that was told to end sleeps until its processes have, its log the last, and starts nothing
+# any more (services_monitor_wait of master/service-monitor.c). One at work never sleeps: it waits for events.
+ending() {
+	w=
+	{ read -r w <"/proc/$1/wchan"; } 2>/dev/null
+	case $w in *nanosleep*) return 0;; *) return 1;; esac
+}
+pause() { sleep 0.02 2>/dev/null || sleep 1; }
 `
 
 // findScript prints what there is, a line a fact.
@@ -98,6 +106,11 @@ else
 fi
 for n in dovecot postfix sendmail sm-client exim fetchmail; do
 	main $n || continue
+	if [ $n = dovecot ]; then # one that ends does not run: a start would take it for one that does
+		end=$(($(date +%s) + 10))
+		while ending "$p" && [ "$(date +%s)" -lt $end ]; do pause; done
+		main $n || continue
+	fi
 	line=
 	pidfiles $n
 	if rooted "$p"; then # what it is started by will be run by root; of other users' processes nobody may take it over
@@ -134,13 +147,34 @@ grep -lE '(fetchmail|getmail|mpop|fdm)' /var/spool/cron/* /var/spool/cron/cronta
 exit 0
 `
 
-// quietScript defines busy, which prints who may still write to a mailbox: main processes of the services in names, mail
-// programs, and whoever has one of the files open for writing that the arguments of find name.
+// quietScript defines quiet, which waits until nobody writes to a mailbox any more: no main process of the services in names,
+// no mail program, and nobody who has one of the files open for writing that the arguments of find name.
 const quietScript = prelude + `
-busy() {
+# mains: sets m to those that live; a main process that can do no harm any more is none where that is allowed
+mains() {
+	m=
 	for n in $names; do
-		main $n && printf 'main %s %s\n' "$p" "$n"
+		main $n || continue
+		if [ $n = dovecot ] && ending "$p"; then
+			[ $told = 0 ] || hurry
+			[ $harmless = 0 ] || continue
+		fi
+		m="${m}main $p $n
+"
 	done
+}
+# hurry: a session of Dovecot that was about to begin when its main process, p, was told to end waits for five seconds for one
+# that is gone already (stats_client_wait_handshake). It ends at once when it is told by itself, as systemd does.
+hurry() {
+	for x in /proc/[0-9]*/stat; do
+		q=${x#/proc/}; q=${q%/stat}
+		comm "$q" || continue
+		case $c in imap|pop3) ;; *) continue;; esac
+		r=${s##*) ? }
+		[ "${r%% *}" != "$p" ] || kill "$q" 2>/dev/null
+	done
+}
+others() {
 	for x in /proc/[0-9]*/stat; do
 		q=${x#/proc/}; q=${q%/stat}
 		comm "$q" || continue
@@ -157,14 +191,13 @@ busy() {
 		case $w in *[1256]) comm "$q" && printf 'writer %s %s %s\n' "$q" "$(printf %s "$c" | clean | tr ' ' '?')" "$(printf %s "$(readlink "$x")" | clean)";; esac
 	done 2>/dev/null
 }
-pause() { sleep 0.02 2>/dev/null || sleep 1; }
 # quiet SECONDS FIND-ARGS: waits until nobody is busy; else says who is
 quiet() {
 	end=$(($(date +%s) + $1)); shift
 	while :; do
-		who=$(busy "$@")
-		[ -z "$who" ] && return 0
-		[ "$(date +%s)" -ge $end ] && { printf '%s\n' "$who"; return 0; }
+		mains
+		[ -n "$m" ] || { who=$(others "$@"); [ -n "$who" ] || return 0; }
+		[ "$(date +%s)" -lt $end ] || { printf %s "$m"; others "$@"; return 0; }
 		pause
 	done
 }
@@ -190,12 +223,12 @@ said() {
 }
 `
 
-// stopScript: NAMES SECONDS WAIT COUNT LINE... FIND-ARGS. All commands at once; it ends as soon as everything is quiet, though
+// stopScript: NAMES SECONDS WAIT HARMLESS COUNT LINE... FIND-ARGS. HARMLESS: a main process may still end. All commands at once; it ends as soon as everything is quiet, though
 // a command may go on sleeping for a second as that of Postfix does. WAIT: there is a service of which no process is known,
 // so that only its command tells.
 const stopScript = `# stop the mail services
 ` + quietScript + runScript + `
-names=$1 limit=$2 await=$3 count=$4; shift 4
+names=$1 limit=$2 await=$3 harmless=$4 count=$5 told=$5; shift 5
 while [ $count -gt 0 ]; do launch "$1"; shift; count=$((count - 1)); done
 [ $await = 0 ] || wait
 left=$(quiet "$limit" "$@")
