@@ -5,14 +5,12 @@ import (
 	"errors"
 	"io/fs"
 	"os"
-	"slices"
 	"strings"
 	"time"
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/run"
 	"github.com/mailmove/mailmove/internal/service"
-	"github.com/mailmove/mailmove/mbox/tree"
 )
 
 // patience is how long daemons and delivery programs may take to end.
@@ -26,6 +24,8 @@ type cutover struct {
 	rec record
 	now [2]*service.State // what runs at this moment
 	out *verdict
+
+	accounts func() (*plan, error) // what watchAccounts found
 }
 
 // cutOver stops the old host's daemons, copies what changed last, and lets the new host serve. A run that was cut off is
@@ -82,74 +82,11 @@ func (c *cutover) steps(ctx context.Context) error {
 		}
 	}
 	return c.m.do(ctx, c.dir, []step{
-		{stepStopNew, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), !switched, func(ctx context.Context) error { return c.stop(ctx, 1) }},
-		{stepStopOld, "stop those of the old host, and wait until nobody writes to a mailbox", c.m.lines(0, c.stops(0)), !switched, func(ctx context.Context) error { return c.stop(ctx, 0) }},
+		{stepStopNew, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), !switched, c.stopNew},
+		{stepStopOld, "stop those of the old host, and wait until nobody writes to a mailbox", c.m.lines(0, c.stops(0)), !switched, c.stopOld},
 		{stepFinal, "copy what changed last, and compare", nil, !switched, c.finalPass},
 		{stepSwitch, "move the address, and start the mail daemons of the new host", append(c.moveLines(), c.m.lines(1, c.starts())...), true, c.letServe},
 		{stepFiles, "write the address into the new host's files", c.fileLines(), c.rec.Move != nil, c.writeFiles},
 		{stepFlush, "ask the backup MX for the mail that it holds", c.flushLines(), len(c.rec.Backups) > 0 || c.rec.Move != nil, c.flush},
 	})
-}
-
-// copyWhileServing leaves little for the last pass. It is left out when the old host was stopped already.
-func (c *cutover) copyWhileServing(ctx context.Context) (err error) {
-	if c.dir.Unfinished(stepStopOld) || c.dir.Done(stepStopOld) {
-		return nil
-	}
-	c.m.say1("copy while the old host still serves")
-	began := time.Now()
-	if err = c.m.copyAll(ctx, c.dir, c.p); err != nil {
-		return err
-	}
-	c.m.say1("  %s in %s", strings.SplitN(c.p.Outcome.Copy.String(), "\n", 2)[0], since(began))
-	// What stirs is copied by the last pass. What is not as it was left on the new host stays a problem.
-	return c.p.lost(c.m, slices.DeleteFunc(slices.Clone(c.p.Outcome.Copy.Problems), func(pr tree.Problem) bool { return pr.Op != "compare" }))
-}
-
-// finalPass copies accounts and mail while nobody writes, and looks whether both sides are alike then.
-func (c *cutover) finalPass(ctx context.Context) (err error) {
-	if c.p, err = c.m.redecide(ctx, c.p); err != nil {
-		return err
-	}
-	if len(c.p.Blockers) > 0 {
-		return errors.Join(errors.New(c.p.Blockers[0].String()), cli.ErrFinding)
-	}
-	began := time.Now()
-	c.p.last = true
-	if err = c.m.copyAll(ctx, c.dir, c.p); err != nil {
-		return err
-	}
-	c.m.say1("  %s in %s", strings.SplitN(c.p.Outcome.Copy.String(), "\n", 2)[0], since(began))
-	if err := c.p.lost(c.m, c.p.Outcome.Copy.Problems); err != nil {
-		return err
-	}
-	return c.compare(ctx)
-}
-
-// compare looks once more at the trees in which the last pass did something. The others it has found as the passes before
-// left them, and every sync compares everything: nobody waits for that now.
-func (c *cutover) compare(ctx context.Context) error {
-	opt := c.p.options()
-	all := opt.Pairs
-	opt.Pairs = []tree.Pair{}
-	for i, pair := range all {
-		if c.p.touched[i] {
-			opt.Pairs = append(opt.Pairs, pair)
-		}
-	}
-	if len(opt.Pairs) == 0 {
-		return nil
-	}
-	src, err := c.m.source()
-	if err != nil {
-		return err
-	}
-	began := time.Now()
-	end := c.m.phase("compare", opt)
-	c.p.Outcome.Verified, err = tree.Verify(ctx, src, c.m.to, opt, tree.ByStat)
-	if end(); err != nil {
-		return err
-	}
-	c.m.say1("  compared %d objects of %d trees in %s", c.p.Outcome.Verified.Verified, len(opt.Pairs), since(began))
-	return c.p.lost(c.m, c.p.Outcome.Verified.Problems)
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"errors"
+	"io/fs"
 	"os"
 	"path"
 	"path/filepath"
@@ -52,6 +53,36 @@ func (m *migration) oldName() string {
 		name = strings.Trim(strings.ReplaceAll(filepath.ToSlash(abs), "/", "-"), "-.")
 	}
 	return cmp.Or(name, "old")
+}
+
+// findAnyRun finds the run directory by what was given of -run, -to and -from: without -from there must be only one.
+func (m *migration) findAnyRun() error {
+	m.to = cmp.Or(m.to, "/")
+	if m.runDir != "" || m.src != "" {
+		if _, dir, remote := hostcmd.Destination(m.src); !remote {
+			m.from = dir
+		}
+		return m.findRun()
+	}
+	top := filepath.Join(m.to, "var/lib/mailmove")
+	entries, err := os.ReadDir(top)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	var runs []string
+	for _, e := range entries {
+		if e.IsDir() && e.Name() != "netcfg" {
+			runs = append(runs, e.Name())
+		}
+	}
+	if len(runs) > 1 {
+		return m.c.Misused("%d migrations below %s: name one with -run, or the old host with -from", len(runs), top)
+	}
+	m.runDir = filepath.Join(append([]string{top}, runs...)...)
+	if len(runs) == 0 {
+		m.runDir = filepath.Join(top, "none")
+	}
+	return nil
 }
 
 func list(s string) []string {

@@ -62,15 +62,15 @@ func (c *cutover) sayFindings() {
 	}
 }
 
-// outage is what the plan of the backup MX is made for: far more than a cutover takes.
-const outage = time.Hour
+// longOutage is what the plan of the backup MX is made for: far more than a cutover takes.
+const longOutage = time.Hour
 
 // checkBackups looks whether mail waits at another exchanger while the old host is down.
 func (c *cutover) checkBackups(ctx context.Context) error {
 	if c.m.domain == "" {
 		return nil
 	}
-	opt := &mx.Options{Server: c.m.dns, Authority: c.m.dns == "", Downtime: outage, SMTPWait: 15 * time.Second}
+	opt := &mx.Options{Server: c.m.dns, Authority: c.m.dns == "", Downtime: longOutage, SMTPWait: 15 * time.Second}
 	if c.rec.Move != nil && len(c.rec.Move.Plan.Addresses) > 0 {
 		opt.Old = c.rec.Move.Plan.Addresses[0].Addr()
 	}

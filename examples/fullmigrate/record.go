@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"time"
 
 	"github.com/mailmove/mailmove/internal/run"
@@ -16,7 +17,8 @@ const (
 	stepStopOld   = "stop old"
 	stepFinal     = "final pass"
 	stepSwitch    = "switch"
-	stepServes    = "answers" // the new host; within the switch
+	stepClients   = "answers mail clients" // the new host; within the switch
+	stepServes    = "answers"
 	stepFiles     = "address files"
 	stepFlush     = "flush"
 	stepRollback  = "rollback"
@@ -31,7 +33,7 @@ const (
 
 // cutoverSteps and rollbackSteps are in the order of work.
 var (
-	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepServes, stepFiles, stepFlush}
+	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepClients, stepServes, stepFiles, stepFlush}
 	rollbackSteps = []string{stepBackStop, stepBackMove, stepBackStart, stepBackFiles, stepBackKeep, stepBackAdopt}
 )
 
@@ -57,17 +59,29 @@ type ownTree struct {
 	tree.Pair
 }
 
-// timing is what the journal tells of the outage: from before the first command on the old host until the new one answered.
-func timing(history []run.Entry) (stopped, serves time.Time) {
+// outage is what the journal tells of it, from before the first command on the old host. Zero is not known, or not yet.
+type outage struct{ stopped, clients, all time.Time } // the new host answered mail clients, and on all ports
+
+func outageOf(history []run.Entry) (o outage) {
 	for _, e := range history {
 		switch {
 		case e.Step == stepCutover && e.State == run.Undone:
-			stopped, serves = time.Time{}, time.Time{}
-		case e.Step == stepStopOld && e.State == run.Begun && stopped.IsZero():
-			stopped = e.Time
-		case (e.Step == stepServes || e.Step == stepSwitch) && e.State == run.Done && serves.IsZero():
-			serves = e.Time
+			o = outage{}
+		case e.Step == stepStopOld && e.State == run.Begun && o.stopped.IsZero():
+			o.stopped = e.Time
+		case e.Step == stepClients && e.State == run.Done && o.clients.IsZero():
+			o.clients = e.Time
+		case (e.Step == stepServes || e.Step == stepSwitch) && e.State == run.Done && o.all.IsZero():
+			o.all = e.Time
 		}
 	}
-	return stopped, serves
+	return o
+}
+
+// until is the length of the outage in seconds; 0 when it is not known.
+func (o outage) until(t time.Time) float64 {
+	if o.stopped.IsZero() || t.IsZero() {
+		return 0
+	}
+	return math.Round(t.Sub(o.stopped).Seconds()*1000) / 1000
 }

@@ -14,16 +14,17 @@ import (
 func TestTiming(t *testing.T) {
 	for name, c := range map[string]struct {
 		journal string
-		want    float64 // seconds; -1: there is none
+		clients float64 // seconds; 0: there is none
+		all     float64
 	}{
-		"none":                     {"", -1},
-		"not yet":                  {"1 cutover begun;2 stop old begun;3 stop old done", -1},
-		"done":                     {"1 cutover begun;2 stop old begun;3 stop old done;4 switch begun;5 answers begun;5 answers done;9 switch done;10 cutover done", 3},
-		"no port to ask":           {"1 cutover begun;2 stop old begun;4 switch begun;9 switch done;10 cutover done", 7},
-		"killed and resumed":       {"1 cutover begun;2 stop old begun;8 cutover begun;9 stop old begun;12 answers done;13 switch done", 10},
-		"killed while it answered": {"1 cutover begun;2 stop old begun;5 answers done;8 cutover begun;12 answers done;13 switch done", 3},
-		"rolled back":              {"1 cutover begun;2 stop old begun;5 answers done;6 switch done;7 cutover done;8 rollback begun;9 cutover undone;9 rollback done", -1},
-		"there again":              {"1 cutover begun;2 stop old begun;5 answers done;9 cutover undone;20 cutover begun;21 stop old begun;22 answers done", 1},
+		"none":                     {"", 0, 0},
+		"not yet":                  {"1 cutover begun;2 stop old begun;3 stop old done", 0, 0},
+		"done":                     {"1 cutover begun;2 stop old begun;3 stop old done;4 switch begun;4 answers mail clients done;5 answers begun;5 answers done;9 switch done;10 cutover done", 2, 3},
+		"no port to ask":           {"1 cutover begun;2 stop old begun;4 switch begun;9 switch done;10 cutover done", 0, 7},
+		"killed and resumed":       {"1 cutover begun;2 stop old begun;8 cutover begun;9 stop old begun;11 answers mail clients done;12 answers done;13 switch done", 9, 10},
+		"killed while it answered": {"1 cutover begun;2 stop old begun;4 answers mail clients done;5 answers done;8 cutover begun;9 answers mail clients done;12 answers done;13 switch done", 2, 3},
+		"rolled back":              {"1 cutover begun;2 stop old begun;5 answers done;6 switch done;7 cutover done;8 rollback begun;9 cutover undone;9 rollback done", 0, 0},
+		"there again":              {"1 cutover begun;2 stop old begun;3 answers mail clients done;5 answers done;9 cutover undone;20 cutover begun;21 stop old begun;22 answers done", 0, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var history []run.Entry
@@ -34,12 +35,8 @@ func TestTiming(t *testing.T) {
 					history = append(history, run.Entry{Time: time.Unix(0, 0).Add(s), Step: strings.Join(w[1:len(w)-1], " "), State: run.State(w[len(w)-1])})
 				}
 			}
-			stopped, serves := timing(history)
-			if c.want < 0 {
-				require.True(t, stopped.IsZero() || serves.IsZero())
-				return
-			}
-			require.Equal(t, c.want, serves.Sub(stopped).Seconds())
+			o := outageOf(history)
+			require.Equal(t, []float64{c.clients, c.all}, []float64{o.until(o.clients), o.until(o.all)})
 		})
 	}
 }

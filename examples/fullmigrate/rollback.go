@@ -62,7 +62,7 @@ func (m *migration) rollBack(ctx context.Context) error {
 func (c *cutover) wayBack(served bool) []step {
 	moved := c.rec.Move != nil
 	return []step{
-		{stepBackStop, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), true, func(ctx context.Context) error { return c.stop(ctx, 1) }},
+		{stepBackStop, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), true, c.stopNew},
 		{stepBackMove, "give the address back", c.backLines(), moved, c.addressBack},
 		{stepBackStart, "start on the old host what ran there", c.m.lines(0, c.restarts()), true, c.startOld},
 		{stepBackFiles, "put the new host's network files back", nil, moved, c.filesBack},

@@ -1,18 +1,13 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/internal/run"
 )
 
@@ -21,8 +16,9 @@ type status struct {
 	Run      string     `json:"run"`
 	Phase    string     `json:"phase"` // new, copied, cutting over, moved, going back
 	LastCopy string     `json:"last_copy"`
-	Steps    []stepView `json:"steps"` // of the cutover, or of the way back
-	Downtime float64    `json:"downtime_seconds"`
+	Steps    []stepView `json:"steps"`                    // of the cutover, or of the way back
+	Downtime float64    `json:"downtime_seconds"`         // until the new host answered on all ports
+	Clients  float64    `json:"clients_downtime_seconds"` // until it answered those who read mail
 	Kept     []kept     `json:"kept"`
 	Next     []string   `json:"next"`
 }
@@ -51,36 +47,6 @@ func (m *migration) showStatus() error {
 	return m.c.Report(&s, &s)
 }
 
-// findAnyRun finds the run directory by what was given of -run, -to and -from: without -from there must be only one.
-func (m *migration) findAnyRun() error {
-	m.to = cmp.Or(m.to, "/")
-	if m.runDir != "" || m.src != "" {
-		if _, dir, remote := hostcmd.Destination(m.src); !remote {
-			m.from = dir
-		}
-		return m.findRun()
-	}
-	top := filepath.Join(m.to, "var/lib/mailmove")
-	entries, err := os.ReadDir(top)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	var runs []string
-	for _, e := range entries {
-		if e.IsDir() && e.Name() != "netcfg" {
-			runs = append(runs, e.Name())
-		}
-	}
-	if len(runs) > 1 {
-		return m.c.Misused("%d migrations below %s: name one with -run, or the old host with -from", len(runs), top)
-	}
-	m.runDir = filepath.Join(append([]string{top}, runs...)...)
-	if len(runs) == 0 {
-		m.runDir = filepath.Join(top, "none")
-	}
-	return nil
-}
-
 func statusOf(dir *run.Dir) status {
 	s := status{Run: dir.Path(), Phase: "new", Steps: []stepView{}, Kept: []kept{}}
 	_ = dir.Load(fileKept, &s.Kept) // there need be none
@@ -94,9 +60,8 @@ func statusOf(dir *run.Dir) status {
 			s.LastCopy = e.Time.Format(time.RFC3339)
 		}
 	}
-	if stopped, serves := timing(dir.History()); !stopped.IsZero() && !serves.IsZero() {
-		s.Downtime = math.Round(serves.Sub(stopped).Seconds()*1000) / 1000
-	}
+	o := outageOf(dir.History())
+	s.Downtime, s.Clients = o.until(o.all), o.until(o.clients)
 	show := cutoverSteps
 	switch {
 	case dir.Unfinished(stepRollback):
@@ -133,7 +98,7 @@ func (s *status) String() string {
 		fmt.Fprintf(&b, "  %-20s %-8s %s\n", v.Step, v.State, v.At)
 	}
 	if s.Downtime > 0 {
-		fmt.Fprintf(&b, "downtime: %.2f s\n", s.Downtime)
+		fmt.Fprintf(&b, "downtime: %s\n", s.downtime())
 	}
 	if len(s.Kept) > 0 {
 		fmt.Fprintf(&b, "kept of the new host: %s\n", keptText(s.Kept))
@@ -145,4 +110,13 @@ func (s *status) String() string {
 		fmt.Fprintf(&b, "next: %s\n", n)
 	}
 	return strings.TrimRight(b.String(), "\n")
+}
+
+// downtime is the length of the outage for a person.
+func (s *status) downtime() string {
+	text := fmt.Sprintf("%.2f s", s.Downtime)
+	if s.Clients > 0 && s.Clients < s.Downtime {
+		text = fmt.Sprintf("%.2f s for those who read mail, %s for all", s.Clients, text)
+	}
+	return text
 }

@@ -111,12 +111,20 @@ func (c *cutover) starts() []service.Command {
 	return c.rec.Next.StartCommands()
 }
 
-// stop returns when the daemons are gone and nobody writes to a mailbox.
-func (c *cutover) stop(ctx context.Context, side int) error {
+// stopNew returns when the daemons are gone and nobody writes to a mailbox: what is started later finds nothing of them.
+func (c *cutover) stopNew(ctx context.Context) error { return c.stop(ctx, 1, service.Stop) }
+
+// stopOld returns as soon as nobody can write to a mailbox.
+func (c *cutover) stopOld(ctx context.Context) error {
+	c.watchAccounts(ctx)
+	return c.stop(ctx, 0, service.Silence)
+}
+
+func (c *cutover) stop(ctx context.Context, side int, until func(context.Context, *hostcmd.Host, *service.State, []service.Command, service.Mail, time.Duration) error) error {
 	if c.now[side] == nil {
 		return nil
 	}
-	err := service.Stop(ctx, c.m.hosts()[side], c.now[side], c.stops(side), c.rec.Mail[side], patience)
+	err := until(ctx, c.m.hosts()[side], c.now[side], c.stops(side), c.rec.Mail[side], patience)
 	var busy *service.BusyError
 	if errors.As(err, &busy) {
 		return &cli.Hinted{Err: err, Hint: "end these programs on the " + sides[side] + " host and run the same command again, or go back with fullmigrate rollback"}
