@@ -100,7 +100,7 @@ func Find(ctx context.Context, old, new *os.Root, move *Move) ([]Finding, error)
 	}
 	for _, look := range []func(){
 		f.agents, f.domains, f.aliases, f.postfixMaps, f.postfixSettings, f.sendmailTables, f.sendmailFeatures,
-		f.homes, f.procmail, f.crontabs, f.certificates, f.spoolGroup, f.quotas, f.shells,
+		f.homes, f.procmail, f.crontabs, f.certificates, f.spoolGroup, f.quotas, f.shells, f.gecos,
 	} {
 		if err := ctx.Err(); err != nil {
 			return nil, err
