@@ -69,6 +69,10 @@ func (t *takeover) run() {
 			t.find(Finding{"IFACE", Fail, fmt.Sprintf("interface %q: want the name of a network interface", iface), ""})
 			return
 		}
+		if iface == "lo" {
+			t.find(Finding{"IFACE", Fail, "lo is the loopback, whose addresses each host has for itself", "name the interface that clients reach: `ip address` shows them"})
+			return
+		}
 	}
 	backend, fs := t.new.choose(t.opt.Iface, t.opt.Backend)
 	t.plan.Backend = backend
