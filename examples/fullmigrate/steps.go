@@ -135,9 +135,9 @@ func (c *cutover) stop(ctx context.Context, side int, until func(context.Context
 // stuck says how to go on after a step that failed.
 func (c *cutover) stuck(err error) error {
 	var advice interface{ Advice() string }
-	if errors.As(err, &advice) && advice.Advice() != "" || errors.Is(err, context.Canceled) {
+	if errors.As(err, &advice) && advice.Advice() != "" {
 		return err
 	}
-	hint := "run the same command again to go on, or fullmigrate rollback to let the old host serve again"
+	hint := "neither host may serve now: run the same command again to go on, or fullmigrate rollback to let the old host serve again"
 	return &cli.Hinted{Err: err, Hint: hint}
 }

@@ -225,7 +225,11 @@ func (c *Call) exit(ctx context.Context, err error) int {
 	case errors.Is(err, errUsage):
 		return 2
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
-		fmt.Fprintf(c.Stderr, "%s: error: interrupted\n%s: hint: run the same command again to go on\n", c.Name, c.Name)
+		hint := "run the same command again to go on"
+		if errors.As(err, &hinted) && hinted.Advice() != "" {
+			hint = hinted.Advice()
+		}
+		fmt.Fprintf(c.Stderr, "%s: error: interrupted\n%s: hint: %s\n", c.Name, c.Name, printable(hint))
 		return 130
 	}
 	for line := range strings.Lines(err.Error()) {

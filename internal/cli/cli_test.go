@@ -33,6 +33,7 @@ func TestExitCodes(t *testing.T) {
 		{"failure", ctx, errors.New("no such file"), 2, "prog: error: no such file\n"},
 		{"failure with a hint", ctx, &Hinted{errors.New("locked"), "wait"}, 2, "prog: error: locked\nprog: hint: wait\n"},
 		{"interrupted", cancelled, context.Canceled, 130, "prog: error: interrupted\nprog: hint: run the same command again to go on\n"},
+		{"interrupted, with a hint", cancelled, &Hinted{context.Canceled, "go back"}, 130, "prog: error: interrupted\nprog: hint: go back\n"},
 		{"failed before the interrupt", cancelled, errors.New("disk full"), 2, "prog: error: disk full\n"},
 	} {
 		p, out, errs := call()
