@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -50,6 +51,7 @@ func (c *cutover) planMove(ctx context.Context) error {
 		return err
 	}
 	mv.Plan = netcfg.TakeOver(oldHost, newHost, opt)
+	c.m.bySelf(mv.Plan)
 	c.p.judgeAddress(c.m.iface, mv.Plan)
 	for _, f := range mv.Plan.Blockers() {
 		c.p.block(finding{Part: "address", Rule: f.Rule, Name: c.m.iface, Detail: f.Detail, Advice: f.Advice})
@@ -74,14 +76,32 @@ func (c *cutover) planMove(ctx context.Context) error {
 	return err
 }
 
+// bySelf leaves out of a plan what a cutover does by itself: it takes the address live, and tells the neighbours.
+func (m *migration) bySelf(address *netcfg.Plan) {
+	if m.new == nil {
+		return
+	}
+	address.Commands = []string{}
+	address.Findings = slices.DeleteFunc(address.Findings, func(f netcfg.Finding) bool { return f.Rule == "PROBE" || f.Rule == "ANNOUNCE" })
+}
+
+// wrongWay is what keeps the old host's first address from moving: the connection to that host goes there.
+func wrongWay(whole *netcfg.Plan, here netip.Addr) (f netcfg.Finding, ok bool) {
+	if len(whole.Addresses) == 0 || whole.Addresses[0].Addr() != here {
+		return f, false
+	}
+	return netcfg.Finding{Rule: "ADMIN-ADDRESS", Severity: netcfg.Fail,
+		Detail: fmt.Sprintf("the connection to the old host goes to the address that moves, %v: the host could not be reached afterwards", here),
+		Advice: "give the old host a further address, such as with `ip address add`, and name that one in -from"}, true
+}
+
 // judgeMove holds the plan against what the old host has now.
 func (c *cutover) judgeMove(mv *move, old *liveaddr.Host, whole *netcfg.Plan) {
 	moves := func(a netip.Addr) bool {
 		return slices.ContainsFunc(mv.Plan.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 	}
-	if len(whole.Addresses) > 0 && whole.Addresses[0].Addr() == old.Here {
-		c.p.block(finding{Part: "address", Rule: "ADMIN-ADDRESS", Name: old.Here.String(), Detail: "the connection to the old host goes to the address that moves: the host could not be reached afterwards",
-			Advice: "give the old host a further address, such as with `ip address add`, and name that one in -from"})
+	if f, ok := wrongWay(whole, old.Here); ok {
+		c.p.block(finding{Part: "address", Rule: f.Rule, Name: old.Here.String(), Detail: f.Detail, Advice: f.Advice})
 	}
 	for _, a := range old.Addrs {
 		switch {

@@ -71,5 +71,9 @@ func (m *migration) showPlan(ctx context.Context) error {
 	if err := m.c.Report(p, p); err != nil {
 		return err
 	}
-	return p.settled()
+	err = p.settled()
+	if err != nil {
+		m.c.Warn("something must be settled before the cutover: see what is graded BLOCKS, redownload, loss or fail")
+	}
+	return err
 }

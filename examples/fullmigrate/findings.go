@@ -118,7 +118,15 @@ func (p *plan) takeAddress(m *migration) error {
 	if err := errors.Join(err1, err2); err != nil {
 		return err
 	}
-	p.judgeAddress(m.iface, netcfg.TakeOver(old, new, &netcfg.Options{Iface: m.iface, OldIface: m.oldIface, Stay: m.host.stay()}))
+	opt := &netcfg.Options{Iface: m.iface, OldIface: m.oldIface}
+	whole := netcfg.TakeOver(old, new, opt)
+	opt.Stay = m.host.stay()
+	address := netcfg.TakeOver(old, new, opt)
+	m.bySelf(address)
+	if f, ok := wrongWay(whole, m.host.here); ok {
+		address.Findings = append(address.Findings, f)
+	}
+	p.judgeAddress(m.iface, address)
 	return nil
 }
 

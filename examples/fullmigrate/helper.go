@@ -24,7 +24,7 @@ func (m *migration) placeHelper(ctx context.Context) error {
 	if err != nil {
 		m.c.Warn("%v: the old host's find and tar are used", err)
 	} else if !m.c.JSON {
-		m.c.Say("this program reads %s there; it is removed at the end", m.src)
+		m.c.Say("a copy of this program works on the old host, and is removed at the end (-plain: without)")
 	}
 	return nil
 }

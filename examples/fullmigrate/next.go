@@ -82,7 +82,7 @@ func (s *summary) advise(m *migration) {
 	case "planned":
 		say("Copy accounts and mail while the old host serves, as often as you like: " + run("sync"))
 	case "copied":
-		say("Copy again what changed since: "+run("sync"), "Move the service: "+run("cutover"))
+		say("Copy again what changed since: "+run("sync"), "Move the service, with -iface NAME for the old host's address and -domain D for the backup MX: "+run("cutover"))
 	case "moved":
 		say("Let users read and send, and watch the mail log of the new host for a day.",
 			"Keep the old host and its mail for two weeks, without its old address.",

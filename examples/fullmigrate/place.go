@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/mbox/tree"
 	"github.com/mailmove/mailmove/netcfg"
@@ -17,6 +18,9 @@ import (
 // place checks the two roots and finds the run directory.
 func (m *migration) place() error {
 	from, err1 := os.Stat(m.from)
+	if errors.Is(err1, fs.ErrNotExist) && !m.remote() && !strings.Contains(m.src, "/") {
+		err1 = &cli.Hinted{Err: err1, Hint: "a host that is reached through ssh is written with a colon and a slash: " + m.src + ":/"}
+	}
 	to, err2 := os.Stat(m.to)
 	if err := errors.Join(err1, err2); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/mailmove/mailmove/internal/cli"
@@ -14,7 +15,7 @@ import (
 )
 
 var errNoSync = &cli.Hinted{Err: errors.New("no sync has ended yet: the first copy takes its time and is not made while the service stands still"),
-	Hint: "run fullmigrate sync, as often as you like, and then cutover"}
+	Hint: "run fullmigrate sync, as often as you like, and then cutover, all with the same -from: what it copied is known by that name"}
 
 // preflight looks at everything that could stop a cutover while there is time. It changes nothing.
 func (c *cutover) preflight(ctx context.Context) (err error) {
@@ -44,7 +45,7 @@ func (c *cutover) preflight(ctx context.Context) (err error) {
 	}
 	c.judgeQueue(ctx)
 	if len(c.p.Blockers) > 0 {
-		return errors.Join(c.m.c.Report(c.p, c.p), cli.ErrFinding)
+		return c.m.refuse(c.p)
 	}
 	c.sayFindings()
 	return nil
@@ -60,6 +61,11 @@ func (c *cutover) sayFindings() {
 			_ = c.m.c.Print(fmt.Sprintf("%-10s  %s", f.Severity, f)) // who reads it may be gone; the question comes next
 		}
 	}
+	what := "no address moves (-iface): clients go on to the old host until DNS or a route leads them here"
+	if mv := c.rec.Move; mv != nil {
+		what = strings.SplitN(mv.Plan.String(), "\n", 2)[0]
+	}
+	_ = c.m.c.Print(what)
 }
 
 // longOutage is what the plan of the backup MX is made for: far more than a cutover takes.

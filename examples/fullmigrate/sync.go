@@ -27,7 +27,7 @@ func (m *migration) migrate(ctx context.Context) error {
 		return err
 	}
 	if len(p.Blockers) > 0 {
-		return errors.Join(m.c.Report(p, p), cli.ErrFinding)
+		return m.refuse(p)
 	}
 	if err := p.foresee(ctx, m); err != nil {
 		return err
@@ -36,6 +36,13 @@ func (m *migration) migrate(ctx context.Context) error {
 		return err
 	}
 	return m.carryOut(ctx, p)
+}
+
+// refuse shows a plan that cannot be carried out, and says so last: what blocks it has scrolled away.
+func (m *migration) refuse(p *plan) error {
+	err := m.c.Report(p, p)
+	m.c.Warn("nothing was done: %d of the above must be settled first, see BLOCKS", len(p.Blockers))
+	return errors.Join(err, cli.ErrFinding)
 }
 
 // stillOld refuses to copy over what the new host serves.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/mailmove/mailmove/internal/cli"
 )
@@ -19,10 +20,13 @@ func start(ctx context.Context, c *cli.Call) (err error) {
 		return m.demo(ctx)
 	}
 	if verb == "status" {
+		if m.reportFile != "" {
+			return c.Misused("-report goes with what reads both hosts, such as verify")
+		}
 		return m.showStatus()
 	}
 	if m.src == "" || m.to == "" {
-		return c.Misused("-from and -to are needed")
+		return c.Misused("-from and -to are needed, as in %s -from root@old:/ -to /", strings.TrimSpace("fullmigrate "+verb))
 	}
 	defer m.leave()
 	if err := m.reach(ctx); err != nil {

@@ -105,5 +105,9 @@ func (m *migration) conclude(p *plan) error {
 	if bad {
 		return cli.ErrFinding
 	}
-	return p.settled()
+	err := p.settled()
+	if err != nil {
+		m.c.Warn("the copy is as it should be; of the findings above something must be settled")
+	}
+	return err
 }
