@@ -164,6 +164,9 @@ func (c *Call) Confirm(question string, given bool) error {
 	if c.Stdin != nil {
 		fmt.Fprintf(c.Stderr, "%s\nType yes to go on: ", question)
 		answer, _ = bufio.NewReader(c.Stdin).ReadString('\n') // the end of input is no yes
+		if !strings.HasSuffix(answer, "\n") {
+			fmt.Fprintln(c.Stderr)
+		}
 	}
 	if strings.TrimSpace(answer) != "yes" {
 		return &Hinted{Err: errors.New("nobody said yes; nothing was done"), Hint: "type yes on a terminal, or give -yes"}
