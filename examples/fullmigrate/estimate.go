@@ -52,6 +52,15 @@ func (p *plan) foresee(ctx context.Context, m *migration) error {
 	return p.estimate(ctx, m)
 }
 
+// judgeBackups looks at the backup MX as a cutover will, while there is time to settle what it finds.
+func (m *migration) judgeBackups(ctx context.Context, p *plan) error {
+	c := &cutover{m: m, p: p}
+	if p.address != nil {
+		c.rec.Move = &move{Plan: p.address}
+	}
+	return c.checkBackups(ctx)
+}
+
 // showPlan plans and writes nothing.
 func (m *migration) showPlan(ctx context.Context) error {
 	known, err := m.known()
@@ -63,6 +72,9 @@ func (m *migration) showPlan(ctx context.Context) error {
 		return err
 	}
 	if err := p.estimate(ctx, m); err != nil {
+		return err
+	}
+	if err := m.judgeBackups(ctx, p); err != nil {
 		return err
 	}
 	if begun, err := m.unfinished(); err == nil && begun {
