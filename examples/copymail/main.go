@@ -20,7 +20,7 @@ example: copymail -from root@old:/home -to /home -map ids.json -state /var/lib/m
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveWord {
-		os.Exit(hostcmd.Answer(os.Args[2:], tree.Serve))
+		os.Exit(hostcmd.Answer(tree.Serve))
 	}
 	cli.Main("copymail", usage, run)
 }

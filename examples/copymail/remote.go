@@ -32,7 +32,9 @@ func open(ctx context.Context, c *cli.Call, from string, plain bool) (src tree.S
 		return host.Start(ctx, stdin, "sh", append([]string{"-c", script, "sh"}, args...)...)
 	}}
 	var placed *hostcmd.Placed
+	end := r.Keep()
 	leave = func() {
+		end()
 		if placed != nil {
 			if err := placed.Remove(); err != nil {
 				c.Warn("%v", err)

@@ -48,11 +48,13 @@ type migration struct {
 	phases         []phase // that have ended
 	plain          bool
 	helper         *hostcmd.Placed // this program on the old host
+	far            *tree.Remote    // nil until it is first read
+	farEnd         func()
 }
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveWord {
-		os.Exit(hostcmd.Answer(os.Args[2:], tree.Serve))
+		os.Exit(hostcmd.Answer(tree.Serve))
 	}
 	cli.Main("fullmigrate", usage, start)
 }

@@ -62,6 +62,9 @@ func sweep() {
 
 // leave ends what reach began.
 func (m *migration) leave() {
+	if m.far != nil {
+		m.farEnd()
+	}
 	if m.helper != nil {
 		if err := m.helper.Remove(); err != nil {
 			m.c.Warn("%v", err)
@@ -80,10 +83,14 @@ func (m *migration) remote() bool { return m.mirror != "" }
 
 // source is where homes and mail are read. This is the only place that knows how.
 func (m *migration) source() (tree.Source, error) {
-	if m.remote() {
-		return &tree.Remote{Helper: m.helperCommand(), Start: func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
-			return m.old.Start(ctx, stdin, "sh", append([]string{"-c", script, "sh"}, args...)...)
-		}}, nil
+	if !m.remote() {
+		return tree.Dir(m.from), nil
 	}
-	return tree.Dir(m.from), nil
+	if m.far == nil {
+		m.far = &tree.Remote{Helper: m.helperCommand(), Start: func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+			return m.old.Start(ctx, stdin, "sh", append([]string{"-c", script, "sh"}, args...)...)
+		}}
+		m.farEnd = m.far.Keep() // it answers at once when the daemons are down
+	}
+	return m.far, nil
 }

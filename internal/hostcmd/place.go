@@ -89,13 +89,13 @@ func (p *Placed) Remove() error {
 	return errors.Join(err, p.out.Close())
 }
 
-// Answer is the main of a placed program: serve answers one request. The line may break at any time: that is an error of
-// writing, on which serve gives up its locks, and no signal that kills. The result is the exit code.
-func Answer(args []string, serve func(ctx context.Context, args []string, in io.Reader, out io.Writer) error) int {
+// Answer is the main of a placed program: serve answers what it is asked on stdin. The line may break at any time: that is an
+// error of writing, on which serve gives up its locks, and no signal that kills. The result is the exit code.
+func Answer(serve func(ctx context.Context, in io.Reader, out io.Writer) error) int {
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	if err := serve(ctx, args, os.Stdin, os.Stdout); err != nil {
+	if err := serve(ctx, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}

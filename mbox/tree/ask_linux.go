@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -60,7 +61,7 @@ func (s *remote) fetch(ctx context.Context, want []request) (*archives, error) {
 	if !s.plain {
 		in, arg = encodeRequests(want), s.wait.String()
 	}
-	out, err := s.start(ctx, bytes.NewReader(in), "fetch", fetchScript, s.top(), arg)
+	out, err := s.start(ctx, in, "fetch", fetchScript, s.top(), arg)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +134,7 @@ func (s *remote) look(ctx context.Context, paths []string) (now map[string]stat,
 	if !s.plain {
 		args = append(args, "0", "-")
 	}
-	out, err := s.start(ctx, bytes.NewReader(in), "manifest", listScript, args...)
+	out, err := s.start(ctx, in, "manifest", listScript, args...)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,7 +171,7 @@ func (s *remote) sums(ctx context.Context, want []request) (map[string][sha256.S
 		want[i].quiet = s.plain && q.it != nil && !q.it.d.messages
 	}
 	for ; len(want) > 0; want = unread(want, all) {
-		out, err := s.start(ctx, bytes.NewReader(sections(want)), "sum", sumScript, s.top())
+		out, err := s.start(ctx, sections(want), "sum", sumScript, s.top())
 		if err != nil {
 			return nil, err
 		}
@@ -215,6 +216,9 @@ func readSums(r io.Reader) (map[string][sha256.Size]byte, error) {
 			return nil, cut(err)
 		}
 		if line == "MAILMOVE\n" {
+			if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
+				return nil, errors.Join(errors.New("sum: more behind the end"), err)
+			}
 			return sums, nil
 		}
 		if strings.HasPrefix(line, within) {

@@ -56,17 +56,65 @@ const canaryFiles = 4
 
 var errCanary = errors.New("is not as recorded, though its directory did not change")
 
-// dead looks at the sample file by file, and returns the first name that was changed unnoticed, "" for none.
+// dead looks at the sample file by file, and returns the first name that was changed unnoticed, "" for none. Another host is
+// asked once for the names, and once for all sums.
 func (c *canaries) dead(ctx context.Context, p *pass) (path string, err error) {
+	r, far := p.src.(*remote)
+	if far {
+		var whole []string
+		for _, k := range c.list {
+			whole = append(whole, k.from)
+		}
+		if err := r.listPassedOver(ctx, whole); err != nil {
+			return "", err
+		}
+	}
+	var sums []canarySum
 	for _, k := range c.list {
-		if path, err = p.lookAtCanary(ctx, k); path != "" || err != nil {
+		if path, err = p.lookAtCanary(ctx, k, &sums); path != "" || err != nil {
 			return path, err
+		}
+	}
+	if len(sums) == 0 {
+		return "", nil
+	}
+	return p.deadSum(ctx, r, sums)
+}
+
+// canarySum is a file of which another host is asked for the sum.
+type canarySum struct {
+	from, path string
+	t          stat
+}
+
+func (p *pass) deadSum(ctx context.Context, r *remote, list []canarySum) (path string, err error) {
+	var want []request
+	for _, c := range list {
+		want = append(want, request{path: c.from, rights: rights{in: r.plain}})
+	}
+	sums, err := r.sums(ctx, want)
+	if err != nil {
+		return "", err
+	}
+	for _, c := range list {
+		sum, ok := sums[c.from]
+		if !ok {
+			continue // gone since
+		}
+		dir, name, err := openBelow(p.dst, c.path)
+		if err != nil {
+			return "", fmt.Errorf("%s: %w", c.path, err)
+		}
+		same := hasSum(ctx, dir, name, &c.t, sum, p.cmp)
+		closeFd(dir)
+		if !same {
+			return c.path, ctx.Err()
 		}
 	}
 	return "", nil
 }
 
-func (p *pass) lookAtCanary(ctx context.Context, c canary) (path string, err error) {
+func (p *pass) lookAtCanary(ctx context.Context, c canary, sums *[]canarySum) (path string, err error) {
 	src, err1 := enterBelow(p.src, c.from)
 	dst, err2 := openBelowDir(p.dst, c.path)
 	defer closeFolder(src)
@@ -86,7 +134,7 @@ func (p *pass) lookAtCanary(ctx context.Context, c canary) (path string, err err
 			if err := ctx.Err(); err != nil {
 				return "", err
 			}
-			ok, err := p.canaryLives(ctx, d, name, e, files > 0)
+			ok, err := p.canaryLives(ctx, d, name, e, files > 0, sums)
 			if err != nil {
 				return "", fmt.Errorf("%s: %w", d.join(name), err)
 			}
@@ -100,8 +148,8 @@ func (p *pass) lookAtCanary(ctx context.Context, c canary) (path string, err err
 }
 
 // canaryLives tells whether both sides of a name are as recorded and, when asked for, of the same bytes. What came or went
-// since the directory was looked at is no failure of the record.
-func (p *pass) canaryLives(ctx context.Context, d *dir, name string, e *entry, content bool) (bool, error) {
+// since the directory was looked at is no failure of the record. What another host must be asked for is added to sums.
+func (p *pass) canaryLives(ctx context.Context, d *dir, name string, e *entry, content bool, sums *[]canarySum) (bool, error) {
 	if e.isDir() {
 		return true, nil
 	}
@@ -118,6 +166,12 @@ func (p *pass) canaryLives(ctx context.Context, d *dir, name string, e *entry, c
 	}
 	if !content || !st.regular() {
 		return true, nil
+	}
+	if !p.local() {
+		if st.size == t.size && st.size > 0 {
+			*sums = append(*sums, canarySum{joinPath(d.from, name), d.join(name), t})
+		}
+		return st.size == t.size, nil
 	}
 	same, err := p.sameFile(ctx, &item{d: d, name: name, to: name, st: st}, &t)
 	if errors.Is(err, unix.ENOENT) {

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -19,28 +20,29 @@ import (
 
 // lineTo is a way to a helper that runs in this process; it counts what comes and can break.
 type lineTo struct {
-	mu    sync.Mutex
-	came  map[string]int64 // bytes by request
-	limit int64            // so many bytes of content come, then it breaks; 0: all
-	edit  func(verb string, answer []byte) []byte
+	mu     sync.Mutex
+	starts int
+	asked  map[string]int   // requests
+	came   map[string]int64 // bytes by request
+	limit  int64            // so many bytes of content come, then it breaks; 0: all
+	edit   func(verb string, answer []byte) []byte
 }
 
 // helper is a Remote over that line.
 func (l *lineTo) helper(root string) *Remote {
-	l.came = map[string]int64{}
-	return &Remote{Root: root, Helper: []string{"helper"}, Start: func(ctx context.Context, stdin io.Reader, _ string, args ...string) (io.ReadCloser, error) {
+	l.came, l.asked, l.starts = map[string]int64{}, map[string]int{}, 0
+	return &Remote{Root: root, Helper: []string{"helper"}, Start: func(ctx context.Context, stdin io.Reader, _ string, _ ...string) (io.ReadCloser, error) {
 		out, in := io.Pipe()
-		s := &served{l: l, verb: args[1], out: out, done: make(chan error, 1)}
+		s := &served{PipeReader: out, done: make(chan error, 1)}
+		l.mu.Lock()
+		l.starts++
+		l.mu.Unlock()
+		stop := context.AfterFunc(ctx, func() { in.CloseWithError(io.EOF) })
 		go func() {
-			var w io.Writer = in
-			var all bytes.Buffer
-			if l.edit != nil {
-				w = &all
-			}
-			err := Serve(ctx, args[1:], stdin, w)
-			if l.edit != nil {
-				_, _ = in.Write(l.edit(s.verb, all.Bytes()))
-			}
+			defer stop()
+			err := serveEach(ctx, stdin, in, func(ctx context.Context, words []string, stdin io.Reader, w io.Writer) error {
+				return l.answer(ctx, words, stdin, w, s, in)
+			})
 			in.Close()
 			s.done <- err
 		}()
@@ -48,34 +50,61 @@ func (l *lineTo) helper(root string) *Remote {
 	}}
 }
 
-type served struct {
+func (l *lineTo) answer(ctx context.Context, words []string, stdin io.Reader, w io.Writer, s *served, in *io.PipeWriter) error {
+	l.mu.Lock()
+	l.asked[words[0]]++
+	edit := l.edit
+	l.mu.Unlock()
+	c := &counted{l: l, verb: words[0], w: w, cut: func() {
+		s.cut.Store(true)
+		in.Close()
+	}}
+	if edit == nil {
+		return serve(ctx, words, stdin, c)
+	}
+	var all bytes.Buffer
+	err := serve(ctx, words, stdin, &all)
+	_, _ = c.Write(edit(words[0], all.Bytes()))
+	return err
+}
+
+// counted is the answer to one request.
+type counted struct {
 	l    *lineTo
 	verb string
-	out  *io.PipeReader
+	w    io.Writer
+	cut  func()
+}
+
+func (c *counted) Write(b []byte) (int, error) {
+	c.l.mu.Lock()
+	left, cut := int64(len(b)), false
+	if c.verb == "fetch" && c.l.limit > 0 {
+		left = min(left, c.l.limit-c.l.came["fetch"])
+		cut = left < int64(len(b))
+	}
+	c.l.came[c.verb] += left
+	c.l.mu.Unlock()
+	n, err := c.w.Write(b[:left])
+	if cut {
+		c.cut()
+		return n, io.ErrClosedPipe
+	}
+	return n, err
+}
+
+type served struct {
+	*io.PipeReader
 	done chan error
-	cut  bool
+	cut  atomic.Bool
 }
 
 var errBroken = errors.New("the line broke")
 
-func (s *served) Read(b []byte) (int, error) {
-	s.l.mu.Lock()
-	defer s.l.mu.Unlock()
-	if left := s.l.limit - s.l.came["fetch"]; s.verb == "fetch" && s.l.limit > 0 {
-		if s.cut = left <= 0; s.cut {
-			return 0, io.EOF
-		}
-		b = b[:min(int64(len(b)), left)]
-	}
-	n, err := s.out.Read(b)
-	s.l.came[s.verb] += int64(n)
-	return n, err
-}
-
 func (s *served) Close() error {
-	s.out.Close()
+	s.PipeReader.Close()
 	err := <-s.done
-	if s.cut {
+	if s.cut.Load() {
 		return errBroken
 	}
 	if errors.Is(err, io.ErrClosedPipe) {

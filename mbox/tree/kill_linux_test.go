@@ -22,7 +22,7 @@ const killEnv = "TREE_TEST_KILLED"
 func TestMain(m *testing.M) {
 	if os.Getenv("TREE_SERVE") != "" {
 		signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
-		if err := Serve(context.Background(), os.Args[1:], os.Stdin, os.Stdout); err != nil {
+		if err := Serve(context.Background(), os.Stdin, os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

@@ -25,6 +25,8 @@ type Remote struct {
 	Start func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error)
 	// Helper is the command on that host that answers as Serve does, where a program can be run there. Empty: find and tar.
 	Helper []string
+
+	sessions sessions
 }
 
 func (*Remote) isSource() {}

@@ -21,6 +21,8 @@ type remote struct {
 	wait  time.Duration // for a mailbox that others keep locked
 	attrs bool          // the manifest tells attributes
 
+	end func() // of keeping the program there
+
 	mu    sync.Mutex
 	after map[string]stat // directories in which mailboxes were locked, as they were afterwards
 }
@@ -42,7 +44,7 @@ func openRemote(ctx context.Context, r *Remote, p *pass) (*remote, error) {
 	if err != nil {
 		return nil, err
 	}
-	s.m = m
+	s.m, s.end = m, r.Keep()
 	if err = s.list(ctx, tops(p.pairs), p); err != nil {
 		return s, errors.Join(err, s.close())
 	}
@@ -110,7 +112,7 @@ func (s *remote) list(ctx context.Context, t listed, p *pass) error {
 			in = append(in, p.knownDirs()...)
 		}
 	}
-	out, err := s.start(ctx, bytes.NewReader(in), "manifest", listScript, args...)
+	out, err := s.start(ctx, in, "manifest", listScript, args...)
 	if err != nil {
 		return err
 	}
@@ -133,11 +135,11 @@ func (s *remote) top() string {
 }
 
 // start runs a script of ours, or asks the helper for the same.
-func (s *remote) start(ctx context.Context, stdin io.Reader, verb, script string, args ...string) (io.ReadCloser, error) {
+func (s *remote) start(ctx context.Context, stdin []byte, verb, script string, args ...string) (io.ReadCloser, error) {
 	if s.plain {
-		return s.Start(ctx, stdin, script, args...)
+		return s.Start(ctx, bytes.NewReader(stdin), script, args...)
 	}
-	return s.Start(ctx, stdin, `exec "$@"`, append(append([]string{}, s.Helper...), append([]string{verb}, args...)...)...)
+	return s.ask(ctx, stdin, append([]string{verb}, args...)...)
 }
 
 // names writes paths as find and tar take them: none looks like an option.
@@ -176,15 +178,14 @@ func (s *remote) close() error {
 	if s.m == nil {
 		return nil
 	}
+	s.end()
 	return s.m.file.Close()
 }
 
 // folder reads the names of a directory; of one that was passed over because nothing changed in it they are asked for now.
 func (s *remote) folder(where string, self known) (folder, error) {
-	if s.m.at[where].not {
-		if err := s.list(s.ctx, listed{whole: []string{where}}, nil); err != nil {
-			return nil, err
-		}
+	if err := s.listPassedOver(s.ctx, []string{where}); err != nil {
+		return nil, err
 	}
 	all, err := s.m.dir(where)
 	if err != nil {
@@ -193,6 +194,20 @@ func (s *remote) folder(where string, self known) (folder, error) {
 	d := &remoteDir{s: s, path: where, self: self, names: all, noAttrs: !s.attrs}
 	d.as, _ = decodeAttrs([]byte(self.raw))
 	return d, nil
+}
+
+// listPassedOver asks for the names of those of the directories that were passed over.
+func (s *remote) listPassedOver(ctx context.Context, dirs []string) error {
+	var whole []string
+	for _, d := range dirs {
+		if s.m.at[d].not {
+			whole = append(whole, d)
+		}
+	}
+	if len(whole) == 0 {
+		return nil
+	}
+	return s.list(ctx, listed{whole: whole}, nil)
 }
 
 // longPath bounds the path of a directory whose files find and tar are asked for by their paths: PATH_MAX is 4096, a name has at
@@ -330,21 +345,8 @@ func (f *remoteFile) copyTo(context.Context, int, *stat, []byte) (int64, error) 
 	return 0, errors.ErrUnsupported // content comes as a stream, see courier
 }
 
-// same asks the other host for the sum of the file.
-func (f *remoteFile) same(ctx context.Context, dst int, size int64, buf []byte) (bool, error) {
-	sums, err := f.s.sums(ctx, []request{{path: f.path, rights: rights{in: f.s.plain}}})
-	if err != nil {
-		return false, err
-	}
-	theirs, ok := sums[f.path]
-	if size == 0 {
-		return true, nil
-	}
-	if !ok {
-		return false, unix.ENOENT
-	}
-	ours, err := sumOf(ctx, dst, size, buf)
-	return err == nil && ours == theirs, err
+func (f *remoteFile) same(context.Context, int, int64, []byte) (bool, error) {
+	return false, errors.ErrUnsupported // sums are asked for, of many at once
 }
 
 // carriesAttrs tells whether extended attributes come with content.

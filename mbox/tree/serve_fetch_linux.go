@@ -82,14 +82,6 @@ func (s *server) request() (q asked, err error) {
 	return q, nil
 }
 
-// unfinished is the end of the input in the middle of a request.
-func unfinished(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
-	}
-	return err
-}
-
 // lineError is one of the stream, after which nothing more can be said.
 type lineError struct{ error }
 

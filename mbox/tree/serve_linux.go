@@ -19,19 +19,25 @@ import (
 	"github.com/mailmove/mailmove/internal/lockfile"
 )
 
-// Serve answers one request of a Remote whose Helper is this program: args are what that command was given behind its own,
-// in what it got on stdin, out its stdout. It reads the tree as a Dir is read: by descriptors, following no link,
-// mailboxes under their locks; these locks are all that it writes. The error is of the request or of the line.
+// Serve answers the requests of a Remote whose Helper is this program: in is its stdin, out its stdout. It reads the tree as
+// a Dir is read: by descriptors, following no link, mailboxes under their locks; these locks are all that it writes. It returns
+// when in ends. The error is of the line.
 //
-// When the line to the other host breaks, out gives an error, and Serve lets go of its locks and returns. The program must
-// live that long: it ignores SIGHUP and SIGPIPE, and ends ctx at SIGTERM and SIGINT. What a kill -9 leaves locked the next
+// When the line to the other host breaks, out gives an error or in ends, and Serve lets go of its locks and returns. The program
+// must live that long: it ignores SIGHUP and SIGPIPE, and ends ctx at SIGTERM and SIGINT. What a kill -9 leaves locked the next
 // pass frees.
-func Serve(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
-	//	manifest ROOT N M WHAT   N bytes of names of single objects, M of names of trees, then what is known, see knownDirs;
-	//	                         WHAT: "attrs" for attributes too, or "-"
-	//	fetch ROOT WAIT          requests, see encodeRequests
-	//	sum ROOT                 sections of names
-	//	unlock ROOT              names of mailboxes
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
+	return serveEach(ctx, in, out, serve)
+}
+
+// serve answers one request:
+//
+//	manifest ROOT N M WHAT   N bytes of names of single objects, M of names of trees, then what is known, see knownDirs;
+//	                         WHAT: "attrs" for attributes too, or "-"
+//	fetch ROOT WAIT          requests, see encodeRequests
+//	sum ROOT                 sections of names
+//	unlock ROOT              names of mailboxes
+func serve(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
 	if len(args) < 2 {
 		return errors.New("serve: wanted a request and a root")
 	}
@@ -92,9 +98,6 @@ func (s *server) say(path string, err error) {
 		s.messages = append(s.messages, fmt.Sprintf("%q: %v", path, err))
 	}
 }
-
-// most is the largest list of names that is taken.
-const most = 1 << 30
 
 func (s *server) names(n uint64) ([]string, error) {
 	if n > most {
@@ -221,7 +224,7 @@ func (s *server) unlock() error {
 
 // unlock has the dotlocks of dead processes removed and tells which of the mailboxes have none now.
 func (r *remote) unlock(ctx context.Context, boxes []string) ([]string, error) {
-	out, err := r.start(ctx, bytes.NewReader(names(boxes)), "unlock", "", r.top())
+	out, err := r.start(ctx, names(boxes), "unlock", "", r.top())
 	if err != nil {
 		return nil, err
 	}

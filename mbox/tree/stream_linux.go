@@ -88,6 +88,9 @@ func (a *archives) end() error {
 			a.messages = append(a.messages, l)
 		}
 	}
+	if _, err := a.in.ReadByte(); !errors.Is(err, io.EOF) {
+		return a.fail(errors.Join(errors.New("more behind the end of the answer"), err))
+	}
 	return errEnd
 }
 

@@ -35,6 +35,6 @@ func Changed(ctx context.Context, dst string, opt *Options, each func(Change) er
 func Adopt(ctx context.Context, dst string, opt *Options) (int, error) { return 0, errLinuxOnly }
 
 // Serve needs Linux; here it returns errors.ErrUnsupported.
-func Serve(ctx context.Context, args []string, in io.Reader, out io.Writer) error {
+func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errLinuxOnly
 }

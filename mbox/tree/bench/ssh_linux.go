@@ -10,7 +10,8 @@ import (
 	"path/filepath"
 )
 
-// sshd starts one on loopback with keys of its own, and puts an ssh that leads to it before the others in PATH.
+// sshd starts one on loopback with keys of its own, and puts an ssh that leads to it before the others in PATH. HOME is an empty
+// directory there: what the login shell of this machine does first is not what is measured.
 func (b *bench) sshd() (dest string, stop func(), err error) {
 	program, err := exec.LookPath("sshd")
 	if err != nil {
@@ -41,7 +42,7 @@ func (b *bench) sshd() (dest string, stop func(), err error) {
 	host, err1 := os.ReadFile(in("host.pub"))
 	me, err2 := user.Current()
 	err = errors.Join(err1, err2, os.MkdirAll("/run/sshd", 0o755),
-		write(in("sshd_config"), fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nAuthorizedKeysFile %s\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPidFile none\n", port, in("host"), in("user.pub")), 0o600),
+		write(in("sshd_config"), fmt.Sprintf("ListenAddress 127.0.0.1\nPort %d\nHostKey %s\nAuthorizedKeysFile %s\nUsePAM no\nStrictModes no\nPermitRootLogin yes\nPidFile none\nSetEnv HOME=%s\n", port, in("host"), in("user.pub"), dir), 0o600),
 		write(in("known_hosts"), "old.test "+string(host), 0o600),
 		write(in("ssh_config"), fmt.Sprintf("Host old.test\nHostName 127.0.0.1\nPort %d\nHostKeyAlias old.test\nIdentityFile %s\nIdentitiesOnly yes\nIdentityAgent none\nUserKnownHostsFile %s\nGlobalKnownHostsFile none\n", port, in("user"), in("known_hosts")), 0o600),
 		write(in("bin/ssh"), "#!/bin/sh\nexec "+ssh+" -F "+in("ssh_config")+" \"$@\"\n", 0o700))
@@ -136,6 +137,11 @@ func (b *bench) farNoChange() error {
 		return err
 	}
 	runners := b.farCopiers(dest, src, target)
+	for _, who := range []string{us, "tar", "rsync"} { // the first copy is another row
+		if out, err := exec.CommandContext(b.ctx, "cp", "-a", src+"/.", filepath.Join(target, who)).CombinedOutput(); err != nil {
+			return fmt.Errorf("cp: %w: %s", err, tail(string(out)))
+		}
+	}
 	for _, r := range append(runners, runners[:2]...) { // twice for us: what was new is known to stand still then
 		if err := b.once(target, r, &result{}); err != nil {
 			return fmt.Errorf("first pass of %s: %w", r.name, err)
