@@ -107,7 +107,7 @@ func (p *Plan) changes(more []Edits) ([]atomicfile.Change, error) {
 			case before != nil && after != nil && bytes.Equal(before, after):
 				continue
 			}
-			if err := checkEdit(name, before, after); err != nil {
+			if err := p.checkEdit(name, before, after); err != nil {
 				return nil, err
 			}
 			if name == "etc/passwd" {

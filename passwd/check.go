@@ -9,8 +9,9 @@ import (
 )
 
 // checkEdit refuses an edit of an account file that loses or changes a line, writes a NUL byte or nothing at all, or
-// puts another root before root. Groups may get members behind what stands in their line.
-func checkEdit(name string, before, after []byte) error {
+// puts another root before root. Groups may get members behind what stands in their line, and the passwords of people who
+// move may change.
+func (p *Plan) checkEdit(name string, before, after []byte) error {
 	switch {
 	case len(after) == 0:
 		return fmt.Errorf("%s: %w: it would be empty", name, ErrValue)
@@ -18,6 +19,9 @@ func checkEdit(name string, before, after []byte) error {
 		return fmt.Errorf("%s: %w: it has a NUL byte", name, ErrValue)
 	}
 	keeps := kept
+	if name == "etc/shadow" {
+		keeps = func(old, got []byte) bool { return kept(old, got) || p.movedOn(old, got) }
+	}
 	if name == "etc/group" || name == "etc/gshadow" {
 		keeps = func(old, got []byte) bool {
 			return kept(old, got) || grown(old, got) || grown(bytes.TrimSuffix(old, []byte("\r")), got) || grown(bytes.TrimRight(old, "\r"), got)
@@ -54,6 +58,20 @@ func root(file []lines.Line) []byte {
 // end, and is none of the text.
 func kept(old, got []byte) bool {
 	return bytes.Equal(bytes.TrimRight(old, "\r"), bytes.TrimRight(got, "\r"))
+}
+
+// movedOn tells whether got is the line of the same user in etc/shadow, one who moves.
+func (p *Plan) movedOn(old, got []byte) bool {
+	name, _, _ := bytes.Cut(old, []byte(":"))
+	if bytes.Count(got, []byte(":")) != 8 || !bytes.HasPrefix(got, append(bytes.Clone(name), ':')) || string(name) == "root" {
+		return false
+	}
+	for u := range p.Migrated() {
+		if u.To == string(name) {
+			return true
+		}
+	}
+	return false
 }
 
 // grown tells whether got is the line of a group with members appended, be it that fields which it lacked came too.

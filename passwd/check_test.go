@@ -50,6 +50,17 @@ func TestEveryEditIsChecked(t *testing.T) {
 			require.ErrorContains(t, err, c.name)
 		}
 	}
+	for after, ok := range map[string]bool{
+		"root:*:1::::::\na:new:2::::::\nb:*:1::::::\n": true,  // the password of somebody who moves
+		"root:*:1::::::\na:*:1::::::\nb:new:2::::::\n": false, // and of somebody else
+		"root:*:2::::::\na:*:1::::::\nb:*:1::::::\n":   false,
+		"root:*:1::::::\na:new:2\nb:*:1::::::\n":       false, // libc could not read it
+		"root:*:1::::::\na:new:2::::::\n":              false,
+	} {
+		p := &Plan{merged: true, Users: []UserChange{{Name: "a", To: "a", Action: ActionPresent}, {Name: "root", To: "root", Action: ActionPresent}, {Name: "b", To: "b", Action: ActionSkip}}}
+		_, err := p.changes([]Edits{further{"etc/shadow": {[]byte("root:*:1::::::\na:*:1::::::\nb:*:1::::::\n"), []byte(after)}}})
+		require.Equal(t, ok, err == nil, "%q: %v", after, err)
+	}
 	lost := &Plan{merged: true, Users: []UserChange{{Name: "a", To: "a", ToUID: 5, Action: ActionAdd}}}
 	_, err := lost.changes([]Edits{further{"etc/passwd": {[]byte(root), []byte(root + "a:x:6:5:::\n")}}})
 	require.ErrorIs(t, err, ErrValue)

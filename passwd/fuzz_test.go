@@ -104,7 +104,7 @@ func FuzzGroup(f *testing.F) {
 			g, ok := ParseGroup("g", file.Bytes()).Lookup(name)
 			require.True(t, ok)
 			require.Equal(t, member, g.Members[len(g.Members)-1])
-			require.NoError(t, checkEdit("etc/group", src, file.Bytes()))
+			require.NoError(t, (&Plan{}).checkEdit("etc/group", src, file.Bytes()))
 		}
 		file = ParseGroup("g", src)
 		g := Group{name, gid, []string{member}}

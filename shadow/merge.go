@@ -18,6 +18,11 @@ type Options struct {
 	Members  map[string][]string      // group of the new host to users that join it, for etc/gshadow to keep in step with etc/group
 	Password func(name string) string // as Host.Password of the old host; nil: that one
 
+	// Follow are users who came over earlier, and Carried is the old host as it was then: what was changed there since comes
+	// along, as far as the new host has what came over. nil: no entry that is there already is changed.
+	Follow  []Rename
+	Carried *Host
+
 	Today          time.Time // for reports on ageing; zero: what needs a date is not reported
 	Libcrypt       Libcrypt  // of the new host; zero: libxcrypt with all methods
 	GroupPasswords bool      // carry the password of groups over; false: "!" for all
@@ -27,12 +32,12 @@ type Options struct {
 // none of them and gives the same plan for the same input. An entry carries its nine fields byte for byte; a user for
 // whom the old host has no readable line gets a locked one with no dates, since his password is not known. Where the
 // old etc/passwd holds a password of its own, that is the one in force and comes along (pam_unix asks etc/shadow only
-// for "x"). An entry of that name on the new host stands as it is. A file that new does not have is not created. The
+// for "x"). An entry of that name on the new host stands as it is, but for Options.Follow. A file that new does not have is not created. The
 // second Merge of the same users has nothing to change.
 //
 // Kinds of conflicts: nul, crlf (all of the new etc/shadow: everybody is locked out already), malformed-target, bad-name,
 // twice. Kinds of warnings: those of Problem, and no-shadow-line, malformed-line, expanded, moved-from-passwd,
-// locked-in-passwd, unwritable, differs, unsupported-hash, truncated-hash, unknown-hash, locked, empty-password,
+// locked-in-passwd, unwritable, differs, followed, unsupported-hash, truncated-hash, unknown-hash, locked, empty-password,
 // expired, change-forced, locked-out, future-change, min-lost, lost-later, no-target-file, no-gshadow-line,
 // group-password, admin-dropped.
 func Merge(old, new *Host, opt *Options) *Plan {
@@ -55,6 +60,9 @@ func Merge(old, new *Host, opt *Options) *Plan {
 	m.work.users = make([]wantUser, 0, len(opt.Users))
 	for _, u := range opt.Users {
 		m.user(u)
+	}
+	for _, u := range opt.Follow {
+		m.follow(u)
 	}
 	m.allGroups()
 	m.sourceProblems()
