@@ -15,7 +15,6 @@ import (
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/run"
 	"github.com/mailmove/mailmove/passwd"
-	"github.com/mailmove/mailmove/shadow"
 )
 
 // What the run directory keeps. before/old and before/new are the account files of both hosts as they were when the plan
@@ -110,23 +109,23 @@ func (m *migration) keepBefore(ctx context.Context, dir *run.Dir, known ids) err
 }
 
 // saved makes the plan about accounts that the run directory holds.
-func (m *migration) saved(dir *run.Dir, o options) (*passwd.Plan, *shadow.Plan, error) {
-	then := migration{users: o.Users, exclude: o.Exclude}
+func (m *migration) saved(dir *run.Dir, o options) (*plan, error) {
+	then := migration{users: o.Users, exclude: o.Exclude, runDir: dir.Path()}
 	return then.merge(filepath.Join(dir.Path(), dirBefore, "old"), filepath.Join(dir.Path(), dirBefore, "new"), o.Known)
 }
 
 // accounts carries the saved plan out. Each file is as it was, or already as wanted, or nothing is written.
 func (m *migration) accounts(ctx context.Context, dir *run.Dir, o options) (*plan, error) {
-	accounts, passwords, err := m.saved(dir, o)
+	p, err := m.saved(dir, o)
 	if err != nil {
 		return nil, err
 	}
-	return &plan{accounts: accounts, passwords: passwords}, dir.Step(stepAccounts, func() error {
-		receipt, err := accounts.Apply(ctx, m.to, passwords)
+	return p, dir.Step(stepAccounts, func() error {
+		receipt, err := p.accounts.Apply(ctx, m.to, p.passwords)
 		if err != nil {
 			return err
 		}
-		return errors.Join(dir.Save(ctx, "receipt.json", receipt), dir.Save(ctx, fileIDs, given(accounts, o.Known)))
+		return errors.Join(dir.Save(ctx, "receipt.json", receipt), dir.Save(ctx, fileIDs, given(p.accounts, o.Known)))
 	})
 }
 

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"time"
 
 	"github.com/mailmove/mailmove/dovecotconf"
 	"github.com/mailmove/mailmove/internal/cli"
@@ -30,6 +28,7 @@ type plan struct {
 
 	accounts  *passwd.Plan
 	passwords *shadow.Plan
+	carry     map[string][]byte      // what they were made from, of the old host
 	dovecots  [2]*dovecotconf.Config // of the old and the new host; nil where there is none
 	choices   [2]dovecotconf.Choice  // how the two hosts pick POP3 UIDLs
 	address   *netcfg.Plan           // nil without -iface
@@ -45,46 +44,6 @@ type userTree struct {
 	user  int // index into plan.Users
 	inbox bool
 	tree.Pair
-}
-
-// merge decides about the accounts of two hosts.
-func (m *migration) merge(from, to string, known ids) (*passwd.Plan, *shadow.Plan, error) {
-	oldUsers, err1 := passwd.ReadHost(from)
-	newUsers, err2 := passwd.ReadHost(to)
-	oldHashes, err3 := shadow.ReadHost(from)
-	newHashes, err4 := shadow.ReadHost(to)
-	if err := errors.Join(err1, err2, err3, err4); err != nil {
-		return nil, nil, err
-	}
-	oldHashes.Password = oldUsers.Passwd.Password // where hashes still stand in passwd
-	uids, gids := map[string]uint32{}, map[string]uint32{}
-	for name, id := range known.Users {
-		if u, ok := oldUsers.Passwd.Lookup(name); ok && u.UID == id.From {
-			uids[name] = id.To
-		}
-	}
-	for name, id := range known.Groups {
-		if g, ok := oldUsers.Group.Lookup(name); ok && g.GID == id.From {
-			gids[name] = id.To
-		}
-	}
-	accounts := passwd.Merge(oldUsers, newUsers, &passwd.Options{
-		Include: m.users, Exclude: m.exclude, UIDs: uids, GIDs: gids,
-		SamePerson: func(a, b string) bool { return shadow.SamePerson(oldHashes, newHashes, a, b) },
-	})
-	opt := &shadow.Options{Members: map[string][]string{}, Today: time.Now()}
-	for _, u := range accounts.Users {
-		if u.Added() {
-			opt.Users = append(opt.Users, shadow.Rename{From: u.Name, To: u.To})
-		}
-	}
-	for _, g := range accounts.Groups {
-		if g.Added() {
-			opt.Groups = append(opt.Groups, shadow.Rename{From: g.Name, To: g.To})
-		}
-		opt.Members[g.To] = g.MembersAdded
-	}
-	return accounts, shadow.Merge(oldHashes, newHashes, opt), nil
 }
 
 // plan reads both hosts, decides everything, and tells what is worth knowing. It writes nothing.
@@ -105,7 +64,7 @@ func (m *migration) plan(ctx context.Context, known ids) (*plan, error) {
 
 // decide is the part of a plan that the copy goes by: accounts, and what is copied where.
 func (m *migration) decide(ctx context.Context, known ids) (*plan, error) {
-	accounts, passwords, err := m.merge(m.from, m.to, known)
+	p, err := m.merge(m.from, m.to, known)
 	if err != nil {
 		return nil, err
 	}
@@ -113,7 +72,6 @@ func (m *migration) decide(ctx context.Context, known ids) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &plan{Users: accounts.Users, Blockers: []finding{}, Findings: []finding{}, accounts: accounts, passwords: passwords}
 	for u := range target.Passwd.Users() {
 		p.taken[0] = append(p.taken[0], u.UID)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -21,7 +22,7 @@ func (c *cutover) letServe(ctx context.Context) error {
 	}
 	if err := c.moveAddress(ctx); err != nil {
 		if beside {
-			<-started
+			err = errors.Join(err, <-started)
 		}
 		return err
 	}

@@ -117,7 +117,10 @@ func (m *migration) copyAll(ctx context.Context, dir *run.Dir, p *plan) error {
 		if !maps.Equal(written.accounts.UIDMap, p.accounts.UIDMap) || !maps.Equal(written.accounts.GIDMap, p.accounts.GIDMap) {
 			return &cli.Hinted{Err: errors.New("the account files changed while the plan was made; nothing was copied"), Hint: "run the same command again"}
 		}
-		p.accounts, p.passwords = written.accounts, written.passwords
+		p.accounts, p.passwords, p.carry = written.accounts, written.passwords, written.carry
+	}
+	if err := p.keepCarried(ctx, dir); err != nil {
+		return err
 	}
 	src, err := m.source()
 	if err != nil {
