@@ -64,13 +64,38 @@ func title(args []string) string {
 }
 
 // Run runs a program with its arguments, no shell between, and returns what it wrote to stdout. stdin may be nil.
+// One that says more than 256 MiB is stopped.
 func (h Host) Run(ctx context.Context, stdin io.Reader, name string, args ...string) ([]byte, error) {
-	var out bytes.Buffer
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	out := answer{stop: stop}
 	c, err := h.start(ctx, stdin, &out, append([]string{name}, args...))
 	if err == nil {
-		err = c.wait()
+		if err = c.wait(); out.over {
+			return nil, c.failed(errEndless)
+		}
 	}
-	return out.Bytes(), err
+	return out.all.Bytes(), err
+}
+
+// mostOutput is far more than anything has to say that is asked for in one piece.
+var mostOutput = 256 << 20
+
+var errEndless = errors.New("said more than it can have to say")
+
+// answer keeps what a program says: whoever says endlessly much fills no memory.
+type answer struct {
+	all  bytes.Buffer
+	over bool
+	stop context.CancelFunc
+}
+
+func (a *answer) Write(p []byte) (int, error) {
+	if a.over = a.over || a.all.Len()+len(p) > mostOutput; a.over {
+		a.stop()
+		return 0, errEndless
+	}
+	return a.all.Write(p)
 }
 
 // Shell runs a script of the POSIX shell, with the arguments as $1 and so on, and returns what it wrote to stdout.

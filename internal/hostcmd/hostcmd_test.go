@@ -61,6 +61,18 @@ func TestErrors(t *testing.T) {
 	require.True(t, errors.Is(err, context.Canceled))
 }
 
+func TestAnAnswerWithoutEndIsStopped(t *testing.T) {
+	before := mostOutput
+	mostOutput = 1 << 20
+	t.Cleanup(func() { mostOutput = before })
+	for _, h := range []Host{{}, far(t)} {
+		out, err := h.Shell(t.Context(), nil, "# say yes\nwhile :; do echo yes; done")
+		require.ErrorIs(t, err, errEndless)
+		require.ErrorContains(t, err, "say yes: said more than")
+		require.Empty(t, out)
+	}
+}
+
 func FuzzQuote(f *testing.F) {
 	for _, w := range words {
 		f.Add(w, w)

@@ -71,7 +71,7 @@ func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, er
 	}
 	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
 	defer stop()
-	line, err := bufio.NewReader(p.out).ReadString('\n')
+	line, err := bufio.NewReader(io.LimitReader(p.out, 4096)).ReadString('\n')
 	if err != nil {
 		return nil, errors.Join(ctx.Err(), p.Remove(), err)
 	}

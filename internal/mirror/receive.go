@@ -83,6 +83,7 @@ func receive(ctx context.Context, h *hostcmd.Host, root string, at *os.Root, fil
 
 // unpack takes from files what it has received.
 func unpack(h *hostcmd.Host, at *os.Root, stream io.Reader, files map[string]bool) error {
+	total := int64(0)
 	for r := tar.NewReader(stream); ; {
 		head, err := r.Next()
 		if err == io.EOF {
@@ -104,6 +105,9 @@ func unpack(h *hostcmd.Host, at *os.Root, stream io.Reader, files map[string]boo
 			return fmt.Errorf("%q: %w", name, errRace)
 		case head.Size > Most:
 			return fmt.Errorf("%q: has %d bytes by now, want at most %d: %w", name, head.Size, Most, errRace)
+		}
+		if total += head.Size; total > mostBytes {
+			return refuse(h, "files of more than %d bytes in all", mostBytes)
 		}
 		if err := write(at, name, r); err != nil {
 			return err

@@ -34,3 +34,17 @@ func TestHostile(t *testing.T) {
 	require.Contains(t, unreadable["etc/mail/mailertable"], "too many symbolic links")
 	require.Len(t, unreadable, 4)
 }
+
+// TestAdviceIsSafeToPaste: a user names a program so that the line that is advised would run another one.
+func TestAdviceIsSafeToPaste(t *testing.T) {
+	old := with(fedora13, "home/anna/.forward", `"|'/opt/$(touch x);touch y/sendmail'"`)
+	all, err := Find(t.Context(), root(t, old), root(t, debian13), &Move{Users: []User{{Name: "anna", To: "anna", Home: "/home/anna"}}})
+	require.NoError(t, err)
+	var advice []string
+	for _, f := range all {
+		if f.Rule == "FORWARD-PROGRAM" {
+			advice = append(advice, f.Advice)
+		}
+	}
+	require.Equal(t, []string{"the new host has /usr/sbin/sendmail: ln -s /usr/sbin/sendmail '/opt/$(touch x);touch y/sendmail'"}, advice)
+}

@@ -3,6 +3,8 @@ package surroundings
 import (
 	"path"
 	"strings"
+
+	"github.com/mailmove/mailmove/internal/hostcmd"
 )
 
 // inHomes tells whether a path lies in a home that is copied to the same place.
@@ -52,7 +54,7 @@ func (f *finder) absent(rule, name, where, prog, who string) {
 func (f *finder) install(prog string) string {
 	base := path.Base(prog)
 	if there := f.new.program(base); there != "" && there != prog {
-		return "the new host has " + clean(there) + ": ln -s " + clean(there) + " " + clean(prog)
+		return "the new host has " + clean(there) + ": " + hostcmd.Quote("ln", "-s", clean(there), clean(prog)) // users chose the name
 	}
 	return "install " + clean(base) + " on the new host, or change who calls it"
 }
