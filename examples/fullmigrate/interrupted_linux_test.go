@@ -55,3 +55,18 @@ func TestSyncThatMetACutover(t *testing.T) {
 	require.NoError(t, err, "it let go of the lock")
 	require.NoError(t, dir.Close())
 }
+
+// TestCutoverTellsWhatItLeft: a file that somebody changed on the new host is left alone, and the exit code says so.
+func TestCutoverTellsWhatItLeft(t *testing.T) {
+	from, to := hosts(t)
+	require.NoError(t, os.WriteFile(filepath.Join(from, "home/anna/notes"), []byte("old"), 0o600))
+	out, err := command("sync", "-from", from, "-to", to).CombinedOutput()
+	require.NoError(t, err, string(out))
+	require.NoError(t, os.WriteFile(filepath.Join(from, "home/anna/notes"), []byte("older"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(to, "home/anna/notes"), []byte("changed here"), 0o600))
+	c := command("cutover", "-yes", "-from", from, "-to", to)
+	out, _ = c.CombinedOutput()
+	require.Equal(t, 1, c.ProcessState.ExitCode(), string(out))
+	require.Contains(t, string(out), "the new host serves\n")
+	require.Contains(t, string(out), `problem: "home/anna/notes": `)
+}

@@ -36,6 +36,7 @@ type plan struct {
 	trees     []userTree
 	touched   map[int]bool // trees in which the last pass did something
 	expect    int64        // objects at the source; 0: not counted
+	left      []string     // problems with files that hold no mail
 	last      bool         // of a cutover: while nobody is served
 }
 

@@ -9,7 +9,7 @@ import (
 	"github.com/mailmove/mailmove/mbox/tree"
 )
 
-// lost refuses to go on while mail could not be copied; problems with other files are told.
+// lost refuses to go on while mail could not be copied; problems with other files are told, and once more at the end.
 func (p *plan) lost(m *migration, problems []tree.Problem) error {
 	var mail []string
 	for _, pr := range problems {
@@ -18,6 +18,9 @@ func (p *plan) lost(m *migration, problems []tree.Problem) error {
 			mail = append(mail, text)
 		} else {
 			m.c.Warn("%s", text)
+			if !slices.Contains(p.left, text) {
+				p.left = append(p.left, text)
+			}
 		}
 	}
 	if len(mail) == 0 {

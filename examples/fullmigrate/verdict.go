@@ -26,6 +26,9 @@ func (c *cutover) advise() {
 func (c *cutover) conclude(what string) error {
 	st := statusOf(c.dir)
 	c.out.What, c.out.status = what, st
+	if c.p != nil {
+		c.out.Problems = append(c.out.Problems, c.p.left...)
+	}
 	if err := c.m.c.Report(c.out, c.out); err != nil {
 		return err
 	}
