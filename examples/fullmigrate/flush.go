@@ -66,7 +66,7 @@ func (c *cutover) flush(ctx context.Context) error {
 		}
 	}
 	if n := queued(ctx, c.m.old); n > 0 {
-		c.out.Problems = append(c.out.Problems, fmt.Sprintf("%d recipients wait in the queue of the old host", n))
+		c.out.Problems = append(c.out.Problems, fmt.Sprintf("%d recipients wait in the queue of the old host: %s", n, queueAdvice))
 	}
 	wg.Wait()
 	return ctx.Err()

@@ -124,9 +124,12 @@ func queued(ctx context.Context, h *hostcmd.Host) int {
 	return len(list)
 }
 
+// queueAdvice is what to do with the old host's queue once the new one serves.
+const queueAdvice = "its transfer agent, started again as it is, would put mail for the people who moved into its own mailboxes; let it hand all to the new host first (Postfix: postconf -e mydestination= relayhost=[ADDRESS]; sendmail: DS[ADDRESS] in sendmail.cf, and the domains out of local-host-names)"
+
 // judgeQueue tells of mail that waits in the old host's queue: nobody copies it.
 func (c *cutover) judgeQueue(ctx context.Context) {
 	if n := queued(ctx, c.m.old); n > 0 {
-		c.p.note(finding{Part: "mail", Rule: "QUEUE", Severity: "warn", Name: "old", Detail: fmt.Sprintf("%d recipients wait in the queue of the old host, which is not copied", n), Advice: "have the queue run before the cutover (postqueue -f, sendmail -q); what is left stays there"})
+		c.p.note(finding{Part: "mail", Rule: "QUEUE", Severity: "warn", Name: "old", Detail: fmt.Sprintf("%d recipients wait in the queue of the old host, which is not copied", n), Advice: "have the queue run before the cutover (postqueue -f, sendmail -q); what is left stays there: " + queueAdvice})
 	}
 }

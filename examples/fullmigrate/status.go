@@ -31,10 +31,14 @@ type stepView struct {
 
 // showStatus tells where the migration stands. It takes no lock and writes nothing.
 func (m *migration) showStatus() error {
+	named := m.runDir != ""
 	if err := m.findAnyRun(); err != nil {
 		return err
 	}
 	dir, err := run.View(m.runDir)
+	if errors.Is(err, fs.ErrNotExist) && named {
+		return fmt.Errorf("no such run directory: %w", err)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		s := status{Run: m.runDir, Phase: "new", Steps: []stepView{}, Kept: []kept{}, Next: []string{"fullmigrate plan", "fullmigrate sync"}}
 		return m.c.Report(&s, &s)

@@ -24,18 +24,21 @@ type Placed struct {
 var machines = map[string]string{"amd64": "x86_64", "arm64": "aarch64", "386": "i686", "riscv64": "riscv64", "ppc64le": "ppc64le", "s390x": "s390x"}
 
 // placeScript keeps a program in a private directory until its stdin ends, which it does with the connection, however that
-// ends. A directory on a file system that allows no programs is passed over.
+// ends. A directory on a file system that allows no programs, or has no space, is passed over.
 const placeScript = `# put the program there
 umask 077
-trap '' HUP INT TERM
+trap '' HUP INT TERM; why=
 for t in "${TMPDIR:-/tmp}" /var/tmp /root; do
 	d=$(mktemp -d "$t/mailmove-XXXXXXXX" 2>/dev/null) || continue
+	free=$(df -Pk "$d" 2>/dev/null | awk 'NR == 2 { print $4 }')
+	case $free in ''|*[!0-9]*) ;; *) [ "$free" -gt $(($1 / 1024)) ] || { rm -rf "$d"; d=; why=', or no space'; continue; };; esac
 	printf '#!/bin/sh\n' >"$d/mailmove" && chmod 700 "$d/mailmove" && "$d/mailmove" 2>/dev/null && break
 	rm -rf "$d"; d=
 done
-[ -n "$d" ] || { echo "no directory where a program can run" >&2; exit 1; }
-if head -c "$1" >"$d/mailmove" && [ "$(wc -c <"$d/mailmove")" -eq "$1" ]; then printf '%s\n' "$d/mailmove"; cat >/dev/null; fi
-rm -rf "$d"`
+[ -n "$d" ] || { echo "no directory where a program can run$why" >&2; exit 1; }
+if head -c "$1" >"$d/mailmove" && [ "$(wc -c <"$d/mailmove")" -eq "$1" ]; then printf '%s\n' "$d/mailmove"; cat >/dev/null; else echo "no space, or cut off: $(($(wc -c <"$d/mailmove"))) of $1 bytes came" >&2; rc=1; fi
+rm -rf "$d"
+exit ${rc:-0}`
 
 // Place copies the executable file exe to a private directory of the other host and makes sure that it runs there with the
 // arguments try. It is removed by Remove, and by itself when the connection ends. The error says why it cannot be there:
@@ -73,7 +76,10 @@ func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, er
 	defer stop()
 	line, err := bufio.NewReader(io.LimitReader(p.out, 4096)).ReadString('\n')
 	if err != nil {
-		return nil, errors.Join(ctx.Err(), p.Remove(), err)
+		if why := errors.Join(ctx.Err(), p.Remove()); why != nil {
+			return nil, why
+		}
+		return nil, err
 	}
 	p.Path = strings.TrimSuffix(line, "\n")
 	if _, err := h.Run(ctx, nil, p.Path, try...); err != nil {

@@ -1,0 +1,44 @@
+package hostcmd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/mailmove/mailmove/internal/oracle"
+)
+
+// TestPlaceWithoutSpace: a directory without space is passed over, and when there is no other the error says so and nothing
+// is left.
+func TestPlaceWithoutSpace(t *testing.T) {
+	if !oracle.Alone(t) {
+		return
+	}
+	full := func(dir string) {
+		t.Helper()
+		out, err := exec.Command("mount", "-t", "tmpfs", "-o", "size=1M", "none", dir).CombinedOutput()
+		require.NoError(t, err, string(out))
+	}
+	place := func() (*Placed, error) { return Host{}.Place(t.Context(), "/proc/self/exe", "-test.list=none") }
+	t.Setenv("TMPDIR", "/run/full")
+	require.NoError(t, os.Mkdir("/run/full", 0o700))
+	full("/run/full")
+	for _, dir := range []string{"/var/tmp", "/root"} {
+		full(dir)
+	}
+	_, err := place()
+	require.ErrorContains(t, err, "no directory where a program can run, or no space")
+	for _, dir := range []string{"/run/full", "/var/tmp", "/root"} {
+		left, err := os.ReadDir(dir)
+		require.NoError(t, err)
+		require.Empty(t, left)
+	}
+	require.NoError(t, exec.Command("mount", "-o", "remount,size=200M", "/var/tmp").Run())
+	p, err := place()
+	require.NoError(t, err)
+	require.Equal(t, "/var/tmp", filepath.Dir(filepath.Dir(p.Path)))
+	require.NoError(t, p.Remove())
+}
