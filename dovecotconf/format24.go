@@ -2,6 +2,7 @@ package dovecotconf
 
 import (
 	"fmt"
+	"iter"
 	"strconv"
 	"strings"
 )
@@ -53,37 +54,40 @@ func (f *Format) parseNew(s string) error {
 
 // cutExpression finds the closing brace outside of quotes.
 func cutExpression(s string) (body, rest string, ok bool) {
-	quote := byte(0)
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0 && c == '\\':
-			i++
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-		case c == '\'' || c == '"':
-			quote = c
-		case c == '}':
+	for i, c := range outside(s) {
+		if c == '}' {
 			return s[:i], s[i+1:], true
 		}
 	}
 	return "", "", false
 }
 
+// outside gives the bytes that stand outside of quotes, and where.
+func outside(s string) iter.Seq2[int, byte] {
+	return func(yield func(int, byte) bool) {
+		quote := byte(0)
+		for i := 0; i < len(s); i++ {
+			switch c := s[i]; {
+			case quote != 0 && c == '\\':
+				i++
+			case quote != 0 && c == quote:
+				quote = 0
+			case quote != 0:
+			case c == '\'' || c == '"':
+				quote = c
+			case !yield(i, c):
+				return
+			}
+		}
+	}
+}
+
 // splitOutside cuts s at sep outside of quotes and trims the pieces.
 func splitOutside(s string, sep byte) []string {
 	var out []string
-	quote, from := byte(0), 0
-	for i := 0; i < len(s); i++ {
-		switch c := s[i]; {
-		case quote != 0 && c == '\\':
-			i++
-		case quote != 0 && c == quote:
-			quote = 0
-		case quote != 0:
-		case c == '\'' || c == '"':
-			quote = c
-		case c == sep:
+	from := 0
+	for i, c := range outside(s) {
+		if c == sep {
 			out = append(out, strings.TrimSpace(s[from:i]))
 			from = i + 1
 		}

@@ -63,11 +63,7 @@ func (m *migration) judgeBackups(ctx context.Context, p *plan) error {
 
 // showPlan plans and writes nothing.
 func (m *migration) showPlan(ctx context.Context) error {
-	known, err := m.known()
-	if err != nil {
-		return err
-	}
-	p, err := m.plan(ctx, known)
+	p, err := m.replan(ctx)
 	if err != nil {
 		return err
 	}

@@ -35,11 +35,7 @@ func (p *plan) verifyPasswords(m *migration) error {
 
 // verifyOnly looks at an earlier move, byte by byte, and changes nothing.
 func (m *migration) verifyOnly(ctx context.Context) error {
-	known, err := m.known()
-	if err != nil {
-		return err
-	}
-	p, err := m.plan(ctx, known)
+	p, err := m.replan(ctx)
 	if err != nil {
 		return err
 	}

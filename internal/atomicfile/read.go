@@ -19,12 +19,9 @@ type Snapshot struct {
 // not even on a FIFO; both, and all else that is not a regular file, are a *fs.PathError. A missing file or directory is
 // fs.ErrNotExist.
 func Read(root *os.Root, name string) (*Snapshot, error) {
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
-	parent, err := root.OpenRoot(path.Dir(name))
+	parent, err := parentOf(root, name)
 	if err != nil {
-		return nil, pathError("open", name, err)
+		return nil, err
 	}
 	defer parent.Close()
 	was, err := load(parent, path.Base(name), name)
@@ -36,12 +33,9 @@ func Read(root *os.Root, name string) (*Snapshot, error) {
 
 // ReadAtMost reads like Read, but refuses a file of more than most bytes: of files that users made nobody knows the size.
 func ReadAtMost(root *os.Root, name string, most int64) ([]byte, error) {
-	if err := checkName(name); err != nil {
-		return nil, err
-	}
-	parent, err := root.OpenRoot(path.Dir(name))
+	parent, err := parentOf(root, name)
 	if err != nil {
-		return nil, pathError("open", name, err)
+		return nil, err
 	}
 	defer parent.Close()
 	f, _, err := openRegular(parent, path.Base(name), name, os.O_RDONLY)
@@ -57,6 +51,18 @@ func ReadAtMost(root *os.Root, name string, most int64) ([]byte, error) {
 		return nil, pathError("read", name, fmt.Errorf("has more than %d bytes", most))
 	}
 	return data, nil
+}
+
+// parentOf opens the directory of a name.
+func parentOf(root *os.Root, name string) (*os.Root, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	parent, err := root.OpenRoot(path.Dir(name))
+	if err != nil {
+		return nil, pathError("open", name, err)
+	}
+	return parent, nil
 }
 
 // loaded is a file with all that a replacement takes over.
