@@ -23,7 +23,9 @@ func newHash(t *testing.T, root, user, hash string) {
 
 func hashOf(t *testing.T, root, user string) string {
 	t.Helper()
-	for line := range strings.Lines(read(t, filepath.Join(root, "etc/shadow"))) {
+	text, err := os.ReadFile(filepath.Join(root, "etc/shadow"))
+	require.NoError(t, err)
+	for line := range strings.Lines(string(text)) {
 		if f := strings.Split(line, ":"); f[0] == user {
 			return f[1]
 		}
@@ -71,14 +73,15 @@ func TestPasswordsFollowAfterACut(t *testing.T) {
 	run, err := filepath.Glob(filepath.Join(to, "var/lib/mailmove/*/"+dirCarried))
 	require.NoError(t, err)
 	require.Len(t, run, 1)
-	before := read(t, filepath.Join(run[0], "etc/shadow"))
+	before, err := os.ReadFile(filepath.Join(run[0], "etc/shadow"))
+	require.NoError(t, err)
 	for _, hash := range []string{"$6$one$x", "$6$two$x"} {
 		newHash(t, from, "bert", hash)
 		out, err = command("sync", "-from", from, "-to", to).CombinedOutput()
 		require.NoError(t, err, string(out))
 		require.Equal(t, hash, hashOf(t, to, "bert"))
 		if hash == "$6$one$x" {
-			require.NoError(t, os.WriteFile(filepath.Join(run[0], "etc/shadow"), []byte(before), 0o600))
+			require.NoError(t, os.WriteFile(filepath.Join(run[0], "etc/shadow"), before, 0o600))
 			out, err = command("sync", "-from", from, "-to", to).CombinedOutput() // nothing to do, and it is noted
 			require.NoError(t, err, string(out))
 		}
