@@ -34,6 +34,9 @@ func (c *cutover) letServe(ctx context.Context) error {
 		return err
 	}
 	err = <-started
+	if len(silent) > 0 { // a command that took long may have ended only now
+		silent = answers(ctx, c.addresses(), silent)
+	}
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
