@@ -43,7 +43,7 @@ func (s *syncer) checkCanaries(ctx context.Context) error {
 	p.rep = p.rep.copied()
 	p.rep.Full = append(p.rep.Full, fmt.Sprintf("%q %v", path, errCanary))
 	p.full, p.gone, p.canaries = true, goneSet{}, canaries{}
-	if r, far := p.src.(*remote); far && !r.plain {
+	if r, far := p.src.(*remote); far {
 		if err := r.list(ctx, tops(p.pairs), nil); err != nil { // all that was left out
 			return err
 		}

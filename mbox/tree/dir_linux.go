@@ -29,6 +29,7 @@ type dir struct {
 	below    bool // somewhere below a directory named mail
 	hot      bool // index files and mailboxes: equal size and time prove nothing
 	messages bool // cur or new of a Maildir
+	maildir  int8 // a Maildir: 1 yes, -1 no, 0 not asked yet
 	index    bool // .imap or below it
 
 	rec     *dirRecord      // what earlier passes saved

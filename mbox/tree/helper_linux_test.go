@@ -166,11 +166,7 @@ func TestSourcesAgree(t *testing.T) {
 func TestHelperTrustsDirectories(t *testing.T) {
 	src, dst := roots(t)
 	const dirs, files = 6, 50
-	for d := range dirs {
-		for f := range files {
-			write(t, filepath.Join(src, fmt.Sprintf("home/alice/Maildir/.f%d/cur/%d.M%d.h:2,", d, f, f)), fmt.Sprint("message ", d, f))
-		}
-	}
+	inFolders(t, src, dirs, files)
 	l := &lineTo{}
 	opt := &Options{State: filepath.Join(t.TempDir(), "state"), Canaries: -1}
 	sync := func() *Report {
@@ -199,7 +195,7 @@ func TestHelperTrustsDirectories(t *testing.T) {
 	require.NoError(t, f.Close())
 	age(t, path)
 	require.Empty(t, sync().Full)
-	opt.Canaries = dirs
+	opt.Canaries = 2 * dirs // new, too
 	rep = sync()
 	require.NotEmpty(t, rep.Full)
 	require.EqualValues(t, 1, rep.CopiedFiles)

@@ -30,6 +30,8 @@ type manifest struct {
 	at       map[string]span   // directories below the source root -> their names
 	messages []string          // of find, about what it could not see
 	bad      map[string]string // directories of which names may be missing -> why
+	less     bool              // names in directories of messages do not come, see listScript
+	partial  []partial         // those directories
 }
 
 // head is the first record.
@@ -245,6 +247,10 @@ func (b *builder) object(where string, k known) error {
 		b.bare[up] = append(b.bare[up], k) // the top of a pair; "." is kept in itself
 	}
 	if k.st.dir() {
+		if b.m.less && isPartial(where) {
+			k.not = true
+			b.m.partial = append(b.m.partial, partial{where, k.st})
+		}
 		delete(b.m.bad, where)
 		b.stack = append(b.stack, level{path: where, not: k.not})
 	}
@@ -260,7 +266,7 @@ func below(where, dir string) bool {
 func (b *builder) pop() error {
 	l := b.stack[len(b.stack)-1]
 	b.stack = b.stack[:len(b.stack)-1]
-	if _, twice := b.m.at[l.path]; twice && len(l.names) == 0 && !l.not {
+	if s, twice := b.m.at[l.path]; twice && len(l.names) == 0 && !l.not && !s.not {
 		return nil // a parent that was named for its own sake
 	}
 	return b.write(l)
@@ -301,7 +307,7 @@ func (b *builder) end() error {
 				old = slices.Insert(old, i, k)
 			}
 		}
-		if err := b.write(level{path: up, names: old}); err != nil {
+		if err := b.write(level{path: up, names: old, not: b.m.at[up].not}); err != nil {
 			return err
 		}
 	}

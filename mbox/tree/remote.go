@@ -13,10 +13,10 @@ import (
 //
 // Compared with a Dir: mailboxes are not locked, one that changes while it is read is read again or left for the next
 // pass; a message that is renamed meanwhile is left for the next pass, and nothing is deleted in a pair in which a directory changed
-// meanwhile; directories are listed even when nothing changed in them; a file that changed is sent whole; paths of
-// more than 3800 bytes are problems; file flags (chattr), attributes of what is neither a file nor a directory and, where tar does
-// not know --xattrs-include (before 1.27), extended attributes and ACLs are not carried; attributes are compared only where the
-// time of change says that they may differ, and not by Verify. With Helper all of that is as with a Dir.
+// meanwhile; a file that changed is sent whole; paths of more than 3800 bytes are problems; file flags (chattr), attributes of
+// what is neither a file nor a directory and, where tar does not know --xattrs-include (before 1.27), extended attributes and ACLs
+// are not carried; attributes are compared only where the time of change says that they may differ, and not by Verify. With
+// Helper all of that is as with a Dir.
 type Remote struct {
 	// Root is the tree on that host; "" is "/".
 	Root string

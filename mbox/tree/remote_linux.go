@@ -78,7 +78,8 @@ func tops(pairs []Pair) (t listed) {
 // listed is what a manifest is asked for: single objects, and whole trees.
 type listed struct{ ways, whole []string }
 
-// listScript makes a manifest: root, bytes of the names of single objects on stdin; those of trees follow. The time since boot is
+// listScript makes a manifest: root, bytes of the names of single objects on stdin; those of trees follow; "less" leaves out what is
+// in directories named cur and new, but for directories: find need not look at it. The time since boot is
 // told by the kernel's word of when that was: two clocks that are read one after the other differ on a busy host.
 const listScript = `# list homes and mail
 LC_ALL=C; export LC_ALL
@@ -94,7 +95,8 @@ printf 'H%s\0%s\0%s\0%s\0' "$boot" "$now" "$((${now%.*} - btime)).${now#*.}" "$f
 F='%y%D %i %m %n %U %G %s %b %A@ %T@ %C@\0%p\0%l\0'
 e=$({
 	head -c "$2" | xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -maxdepth 0 -printf "$F"' sh "$F"
-	xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -xdev -printf "$F"' sh "$F"
+	if [ "$3" = less ]; then xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -xdev \( -type d -o ! -path "*/cur/*" ! -path "*/new/*" \) -printf "$F"' sh "$F"
+	else xargs -0 -r sh -c 'F=$1; shift; exec find "$@" -xdev -printf "$F"' sh "$F"; fi
 } 2>&1 >&3)
 printf 'E%s\0%s\0' "$?" "$e"`
 
@@ -109,14 +111,30 @@ func (s *remote) list(ctx context.Context, t listed, p *pass) error {
 		}
 		args = append(args, fmt.Sprint(len(whole)), what)
 		if p != nil {
-			in = append(in, p.knownDirs()...)
+			k := p.knownDirs()
+			in = append(in, k.encode()...)
+		}
+	}
+	less := false
+	var known knownDirs
+	if s.plain && p != nil {
+		if known = p.knownDirs(); len(known.list) > 0 {
+			less, args = true, append(args, "less")
 		}
 	}
 	out, err := s.start(ctx, in, "manifest", listScript, args...)
 	if err != nil {
 		return err
 	}
-	return joinEnd(s.m.add(out), out.Close())
+	s.m.less, s.m.partial = less, nil
+	err = joinEnd(s.m.add(out), out.Close())
+	if s.m.less = false; err != nil || !less {
+		return err
+	}
+	if ask := s.m.unproven(&known); len(ask) > 0 {
+		return s.list(ctx, listed{whole: ask}, nil)
+	}
+	return nil
 }
 
 // joinEnd prefers what the command said of its end to the cut stream that it left.

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -243,32 +242,6 @@ func (r *remote) unlock(ctx context.Context, boxes []string) ([]string, error) {
 		}
 	}
 	return free, nil
-}
-
-// knownDirs writes what a state knows of directories of messages that are at the target as it says: the boot and the clock
-// that it is about, and then path and tuple of each. Where nothing would be trusted it is empty.
-func (p *pass) knownDirs() (b []byte) {
-	s := p.state
-	boot, there, ok := strings.Cut(s.fact("boot_id"), " ")
-	if !s.saved() || !ok || boot != bootID() || s.journal.found() || s.fact("version") != stateVersion || s.fact("ids") != p.idsFact() {
-		return nil
-	}
-	text := func(v string) { b = append(binary.AppendUvarint(b, uint64(len(v))), v...) }
-	text(there)
-	text(s.fact("clock"))
-	err := s.each(".", func(r *dirRecord) {
-		if _, base := splitPath(r.path); !messageDir(base) || r.racy || p.opt.Delete && r.gone > 0 {
-			return
-		}
-		if t, err := p.statBelow(p.dst, r.path); err == nil && t.tuple() == r.dst {
-			text(p.sourceOf(r.path))
-			b = r.src.encode(b)
-		}
-	})
-	if err != nil {
-		return nil // all are listed
-	}
-	return b
 }
 
 func (s *server) readKnown() error {

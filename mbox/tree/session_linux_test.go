@@ -25,6 +25,9 @@ func inFolders(t *testing.T, root string, folders, files int) (cur []string) {
 		for f := range files {
 			write(t, filepath.Join(dir, fmt.Sprintf("%d.M%d.h:2,", f, f)), fmt.Sprint("message ", d, f))
 		}
+		for _, sub := range []string{"new", "tmp"} {
+			require.NoError(t, os.MkdirAll(filepath.Join(filepath.Dir(dir), sub), 0o755))
+		}
 		cur = append(cur, dir)
 	}
 	return cur

@@ -20,7 +20,7 @@ func (p *pass) trusts(r *pairRun, rec *dirRecord, st, t *stat) bool {
 // unchangedMessages deals with a whole directory of messages that nobody changed, at the price of one look at each side:
 // messages are never written again under their name.
 func (p *pass) unchangedMessages(d *dir, it *item, rec *dirRecord) bool {
-	if d.dst < 0 || d.fresh {
+	if d.dst < 0 || d.fresh || !p.isMaildir(d) {
 		return false
 	}
 	t, err := statAt(d.dst, it.to)
@@ -41,6 +41,17 @@ func (p *pass) unchangedMessages(d *dir, it *item, rec *dirRecord) bool {
 		r.Guarantees.DirUnchanged += rec.names
 	})
 	return true
+}
+
+// isMaildir tells whether a directory is a Maildir, as far as earlier passes know.
+func (p *pass) isMaildir(d *dir) bool {
+	if d.maildir == 0 {
+		d.maildir = -1
+		if inMaildir(d.join("cur"), func(path string) bool { return p.state.dir(keyOf(path)) != nil }) {
+			d.maildir = 1
+		}
+	}
+	return d.maildir > 0
 }
 
 // openBooks prepares what is known of the names of d and what will be saved of them.

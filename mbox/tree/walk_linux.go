@@ -280,7 +280,7 @@ func (p *pass) enter(ctx context.Context, d *dir, it *item) error {
 		}
 	}
 	rec := p.state.dir(keyOf(path))
-	if rec != nil && messageDir(it.to) && !d.pair.second && p.unchangedMessages(d, it, rec) {
+	if rec != nil && messageDir(it.to) && !d.pair.second && !hasDirs(&it.st) && p.unchangedMessages(d, it, rec) {
 		return nil
 	}
 	src, err := d.src.enter(it.name)

@@ -23,7 +23,7 @@ type sizes struct {
 	delta, scan      int // bytes of an mbox
 	deltaMessages    int
 	flags            int // changed in it
-	growth           []int
+	growth, last     []int
 	perFolder        int
 	memoryMiB        float64 // promised at the last of growth
 	meaninglessTimes bool
@@ -31,9 +31,9 @@ type sizes struct {
 
 var (
 	full = sizes{rounds: 5, first: 100_000, noChange: 300_000, markRead: 50_000, delta: 300 << 20, scan: 1 << 30,
-		deltaMessages: 3000, flags: 100, growth: []int{10_000, 100_000, 1_000_000}, perFolder: 1000, memoryMiB: 128}
+		deltaMessages: 3000, flags: 100, growth: []int{10_000, 100_000, 1_000_000}, last: []int{100_000, 1_000_000}, perFolder: 1000, memoryMiB: 128}
 	quick = sizes{rounds: 1, first: 200, noChange: 300, markRead: 100, delta: 3 << 20, scan: 8 << 20,
-		deltaMessages: 60, flags: 10, growth: []int{100, 200}, perFolder: 50, memoryMiB: 128, meaninglessTimes: true}
+		deltaMessages: 60, flags: 10, growth: []int{100, 200}, last: []int{300}, perFolder: 50, memoryMiB: 128, meaninglessTimes: true}
 )
 
 // bench is one run of the program.
@@ -60,6 +60,7 @@ var races = []struct {
 	{"growth", (*bench).growthOfCost},
 	{"sshfirst", (*bench).farFirstCopy},
 	{"sshnochange", (*bench).farNoChange},
+	{"sshlast", (*bench).farLastPass},
 }
 
 func main() {
@@ -84,7 +85,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	dir := flags.String("dir", "", "`directory` for the corpora; default is that of temporary files")
 	small := flags.Bool("quick", false, "small corpora, one round: shows that all works")
 	rounds := flags.Int("rounds", 0, "how often the programs of a row take turns; 0: 5, or 1 with -quick")
-	only := flags.String("only", "", "comma separated `rows`: first, nochange, markread, delta, scan, growth, sshfirst, sshnochange")
+	only := flags.String("only", "", "comma separated `rows`: first, nochange, markread, delta, scan, growth, sshfirst, sshnochange, sshlast")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

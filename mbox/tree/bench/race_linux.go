@@ -21,6 +21,7 @@ type runner struct {
 	name   string
 	needs  string // program that must be there
 	argv   []string
+	do     func() error                // instead of a program, in this one
 	before func() error                // before each run, not measured
 	bytes  func(stdout []byte) float64 // message bytes that it moved; nil: not known
 }
@@ -45,7 +46,10 @@ func (b *bench) race(target string, change func(round int) error, runners []runn
 		for _, r := range runners {
 			res := results[r.name]
 			if res == nil {
-				_, err := exec.LookPath(r.argv[0])
+				var err error
+				if r.do == nil {
+					_, err = exec.LookPath(r.argv[0])
+				}
 				if err == nil && r.needs != "" {
 					_, err = exec.LookPath(r.needs)
 				}
@@ -71,6 +75,14 @@ func (b *bench) once(target string, r runner, res *result) error {
 	}
 	if err := syncfs(target); err != nil {
 		return err
+	}
+	if r.do != nil {
+		start := time.Now()
+		if err := errors.Join(r.do(), syncfs(target)); err != nil {
+			return err
+		}
+		res.seconds = append(res.seconds, time.Since(start).Seconds())
+		return nil
 	}
 	var stdout, stderr bytes.Buffer
 	cmd := exec.CommandContext(b.ctx, r.argv[0], r.argv[1:]...)

@@ -122,6 +122,19 @@ func (b *bench) farFirstCopy() error {
 	return nil
 }
 
+// copied makes copies by cp: the first copy through ssh is another row.
+func (b *bench) copied(src, target string, whose ...string) error {
+	if err := fresh(target); err != nil {
+		return err
+	}
+	for _, who := range whose {
+		if out, err := exec.CommandContext(b.ctx, "cp", "-a", src+"/.", filepath.Join(target, who)).CombinedOutput(); err != nil {
+			return fmt.Errorf("cp: %w: %s", err, tail(string(out)))
+		}
+	}
+	return nil
+}
+
 // farNoChange races a pass without a change through ssh.
 func (b *bench) farNoChange() error {
 	dest, stop, err := b.sshd()
@@ -133,14 +146,9 @@ func (b *bench) farNoChange() error {
 	if err := b.maildirs(src, b.noChange, b.perFolder, func(int) int { return 1000 }); err != nil {
 		return err
 	}
-	if err := fresh(target); err != nil {
-		return err
-	}
 	runners := b.farCopiers(dest, src, target)
-	for _, who := range []string{us, "tar", "rsync"} { // the first copy is another row
-		if out, err := exec.CommandContext(b.ctx, "cp", "-a", src+"/.", filepath.Join(target, who)).CombinedOutput(); err != nil {
-			return fmt.Errorf("cp: %w: %s", err, tail(string(out)))
-		}
+	if err := b.copied(src, target, us, "tar", "rsync"); err != nil {
+		return err
 	}
 	for _, r := range append(runners, runners[:2]...) { // twice for us: what was new is known to stand still then
 		if err := b.once(target, r, &result{}); err != nil {
