@@ -130,6 +130,9 @@ func TestCaseMessageDelta(t *testing.T) {
 			if os.Getenv("TREE_SOURCE") != "plain" { // which sends a file whole
 				require.Less(t, rep.CopiedBytes, int64(len(text)/20), "literal bytes")
 			}
+			if os.Getenv("TREE_SOURCE") == "" && name == "flags" { // others send whole headers
+				require.EqualValues(t, 2*n, rep.CopiedBytes, "two bytes a flag")
+			}
 		})
 	}
 }

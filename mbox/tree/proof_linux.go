@@ -1,0 +1,81 @@
+package tree
+
+import (
+	"golang.org/x/sys/unix"
+
+	"github.com/mailmove/mailmove/mbox"
+)
+
+// proof reads a file again behind the one who writes it, and holds it against the sums of what was to be written.
+type proof struct {
+	key     *mbox.Key
+	fd      int
+	waiting []mbox.Chunk // not yet written whole
+	ready   chan []mbox.Chunk
+	result  chan error
+}
+
+func newProof(key *mbox.Key, fd int) *proof {
+	p := &proof{key: key, fd: fd, ready: make(chan []mbox.Chunk, 2), result: make(chan error, 1)}
+	go func() {
+		var err error
+		buf := make([]byte, mbox.ChunkMax)
+		for ks := range p.ready {
+			if err == nil {
+				err = p.check(ks, buf)
+			}
+		}
+		p.result <- err
+	}()
+	return p
+}
+
+// expect names the next chunk of the file.
+func (p *proof) expect(k mbox.Chunk) { p.waiting = append(p.waiting, k) }
+
+// written says that the file is complete up to end.
+func (p *proof) written(end int64) {
+	n := 0
+	for n < len(p.waiting) && p.waiting[n].Off+p.waiting[n].Len <= end {
+		n++
+	}
+	if n > 0 {
+		p.ready <- p.waiting[:n:n]
+		p.waiting = append([]mbox.Chunk(nil), p.waiting[n:]...)
+	}
+}
+
+// end waits for the last chunk. The error is errDigest when the file is not as it should be.
+func (p *proof) end() error {
+	close(p.ready)
+	if err := <-p.result; err != nil || len(p.waiting) == 0 {
+		return err
+	}
+	return errDigest
+}
+
+// check reads chunks that follow each other.
+func (p *proof) check(ks []mbox.Chunk, buf []byte) error {
+	first, end := ks[0].Off, int64(0)
+	for len(ks) > 0 {
+		n, some := int64(0), 0
+		for some < len(ks) && n+ks[some].Len <= int64(len(buf)) {
+			n += ks[some].Len
+			some++
+		}
+		b := buf[:n]
+		if err := readFull(p.fd, b, ks[0].Off); err != nil {
+			return err
+		}
+		for _, k := range ks[:some] {
+			if p.key.Sum(b[:k.Len]) != k.Sum {
+				return errDigest
+			}
+			b = b[k.Len:]
+		}
+		end, ks = ks[0].Off+n, ks[some:]
+	}
+	// The disk may begin. Whether it does is its own affair: what is durable, only syncfs(2) tells.
+	_ = unix.SyncFileRange(p.fd, first, end-first, unix.SYNC_FILE_RANGE_WRITE)
+	return nil
+}
