@@ -82,7 +82,7 @@ func (f *flight) answer(ctx context.Context, i int, h *tar.Header, in *archives)
 	case errors.Is(err, errAgain): // an older index at the target only makes Dovecot read more
 		f.giveUp(q)
 	case errors.Is(err, errUnsteady):
-		f.late[q.it.path()] = true
+		f.missed[q.it.path()] = true
 		f.s.p.failIn(q.it.d, q.it.path(), "copy", err)
 	default:
 		f.giveUp(q)
@@ -121,7 +121,7 @@ func (f *flight) put(ctx context.Context, q *request, h *tar.Header, in *archive
 		return in.fail(errors.New("a body that does not add up"))
 	}
 	st := body.st
-	return f.s.copyOpen(ctx, 1, body, &st, q.it, &q.v, f.buf)
+	return f.s.copyOpen(ctx, f.worker, body, &st, q.it, &q.v, f.buf)
 }
 
 // refused notes why an object was not sent.
@@ -137,7 +137,7 @@ func (f *flight) refused(q *request, why string) {
 
 // giveUp leaves the target as it is, with an index that belongs to it.
 func (f *flight) giveUp(q *request) {
-	f.late[q.it.path()] = true
+	f.missed[q.it.path()] = true
 	q.it.d.hold.drop(q.it)
 }
 

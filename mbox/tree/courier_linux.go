@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -11,22 +12,35 @@ import (
 )
 
 // courier gets content from another host: what the walk hands out is gathered, asked for in one go, and comes as a tar
-// stream. While one batch is under way the walk fills the next.
+// stream. Two batches are received at a time, each by a goroutine that writes what comes, so that neither the line nor the disk
+// waits for the other; meanwhile the walk fills the next.
 //
 // What comes waits until the batch is over: only then tar tells which files it could not read to their end, and sent zeros for
 // the rest of. A message is never written again under its name; of anything else a second look must show that it stood still
-// meanwhile. Then it is published, an index after its mailbox.
+// meanwhile. Then it is published, an index after its mailbox. Batches are settled one after the other, in the order of asking.
 type courier struct {
 	s      *syncer
 	r      *remote
 	cancel context.CancelCauseFunc
 
-	mu     sync.Mutex
-	queue  []request
-	bytes  int64
-	open   int             // pairs that were walked since the last batch was sent for
-	late   map[string]bool // below the target root: what the batch under way could not publish
-	flying chan struct{}   // closed when the batch under way is done; nil: none
+	mu    sync.Mutex
+	queue []request
+	bytes int64
+	open  int // pairs that were walked since the last batch was sent for
+
+	late    map[string]bool // below the target root: what the batch that is being settled could not publish
+	lanes   chan int        // numbers of workers that receive nothing
+	batches chan struct{}   // one for each batch that is not done
+	last    chan struct{}   // closed when the batch that was launched last is done, and all before it; nil: none
+}
+
+// newCourier makes one that has nothing to do.
+func newCourier(s *syncer, r *remote, cancel context.CancelCauseFunc) *courier {
+	c := &courier{s: s, r: r, cancel: cancel, lanes: make(chan int, workerCount), batches: make(chan struct{}, workerCount+1)}
+	for i := range workerCount {
+		c.lanes <- i + 1
+	}
+	return c
 }
 
 // request is one step of a batch: an object to fetch, or something to be done after what is before it.
@@ -61,10 +75,11 @@ const (
 )
 
 // What a batch may hold: few enough to hold in memory and to lose when the line breaks, enough to make the round trip cheap.
+var batchRequests = 8192
+
 const (
-	batchRequests = 8192
-	batchBytes    = 256 << 20
-	batchPairs    = 128
+	batchBytes = 128 << 20
+	batchPairs = 64
 )
 
 // errMissing says that the other host did not send what it was asked for, although it is there.
@@ -106,7 +121,9 @@ func (c *courier) want(d *dir, it *item, v *verdict, tries int) {
 		}
 		q.link = pl
 	}
-	d.given = true
+	if tries == 0 {
+		d.given = true
+	}
 	c.add(q, it.st.size)
 }
 
@@ -207,41 +224,57 @@ func (c *courier) endPair(r *pairRun, f func()) {
 	c.pace()
 }
 
-// launch sends for what is gathered, after the batch that is under way.
+// alone tells whether a batch must not be received while another one is. The program on the other side locks mailboxes, one at
+// a time; an index must be read before its mailbox, which may be in the next batch.
+func (c *courier) alone(batch []request) bool {
+	return slices.ContainsFunc(batch, func(q request) bool {
+		if q.watch != nil {
+			return true
+		}
+		d := q.dir
+		if q.it != nil {
+			d = q.it.d
+		}
+		return d != nil && !d.messages && (d.mail || d.below || d.index || d.hold != nil)
+	})
+}
+
+// launch sends for what is gathered when there is room for one more batch. Only the walk calls it.
 func (c *courier) launch() {
-	c.land()
 	c.mu.Lock()
 	batch := c.queue
 	c.queue, c.bytes, c.open = nil, 0, 0
-	done := make(chan struct{})
-	c.flying = done
 	c.mu.Unlock()
+	c.batches <- struct{}{}
+	lanes := []int{<-c.lanes}
+	if c.alone(batch) {
+		for len(lanes) < workerCount {
+			lanes = append(lanes, <-c.lanes)
+		}
+	}
+	before, done := c.last, make(chan struct{})
+	c.last = done
 	go func() {
-		defer close(done)
-		c.fly(batch)
+		f := c.newFlight(batch, lanes[0])
+		err := f.steps(f.check, f.fetch)
+		for _, lane := range lanes {
+			c.lanes <- lane
+		}
+		if before != nil {
+			<-before
+		}
+		f.finish(err)
+		<-c.batches
+		close(done)
 	}()
 }
 
-// land waits for the batch that is under way.
-func (c *courier) land() {
-	c.mu.Lock()
-	flying := c.flying
-	c.mu.Unlock()
-	if flying == nil {
-		return
-	}
-	<-flying
-	c.mu.Lock()
-	if c.flying == flying {
-		c.flying = nil
-	}
-	c.mu.Unlock()
-}
-
-// wait returns when nothing is asked for any more.
+// wait returns when nothing is asked for any more. Only the walk calls it.
 func (c *courier) wait() {
 	for {
-		c.land()
+		if c.last != nil {
+			<-c.last
+		}
 		c.mu.Lock()
 		left := len(c.queue)
 		c.mu.Unlock()

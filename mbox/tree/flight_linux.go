@@ -16,34 +16,49 @@ import (
 // flight is one batch of a courier.
 type flight struct {
 	*courier
-	batch []request
-	at    map[string][]int // path -> places in batch
-	held  hold
-	says  map[int]string // what tar said of an object
-	buf   []byte
+	batch  []request
+	worker int              // that receives it
+	at     map[string][]int // path -> places in batch
+	held   hold
+	missed map[string]bool // late, once it is being settled
+	says   map[int]string  // what tar said of an object
+	buf    []byte
 }
 
-// fly fetches a batch and settles all that is in it.
-func (c *courier) fly(batch []request) {
-	f := &flight{courier: c, batch: batch, at: map[string][]int{}, says: map[int]string{}, buf: make([]byte, 256<<10)}
+func (c *courier) newFlight(batch []request, worker int) *flight {
+	f := &flight{courier: c, batch: batch, worker: worker, at: make(map[string][]int, len(batch)), missed: map[string]bool{}, says: map[int]string{},
+		buf: make([]byte, 256<<10)}
 	for i := range batch {
 		if batch[i].after == nil {
 			f.at[batch[i].path] = append(f.at[batch[i].path], i)
 		}
 	}
-	c.late = map[string]bool{}
-	err := c.s.ctx.Err()
-	for _, step := range []func(context.Context) error{f.check, f.fetch, f.settle} {
+	return f
+}
+
+// steps makes one after the other. An error ends the pass.
+func (f *flight) steps(steps ...func(context.Context) error) error {
+	err := f.s.ctx.Err()
+	for _, step := range steps {
 		if err == nil {
-			err = step(c.s.ctx)
+			err = step(f.s.ctx)
 		}
 	}
 	if err != nil {
-		c.cancel(err)
+		f.cancel(err)
+	}
+	return err
+}
+
+// finish settles all that is in a batch, when those before it are settled.
+func (f *flight) finish(err error) {
+	f.late = f.missed
+	if err == nil {
+		err = f.steps(f.settle)
 	}
 	f.held.end(err == nil)
-	for i := range batch {
-		q := &batch[i]
+	for i := range f.batch {
+		q := &f.batch[i]
 		if q.after != nil {
 			q.after(err == nil)
 		}
@@ -207,7 +222,7 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		}
 	} else {
 		st := q.it.st
-		err = f.s.copyOpen(ctx, 1, &streamFile{st: st, in: in, as: as, f: f, q: q}, &st, q.it, &q.v, f.buf)
+		err = f.s.copyOpen(ctx, f.worker, &streamFile{st: st, in: in, as: as, f: f, q: q}, &st, q.it, &q.v, f.buf)
 	}
 	if err != nil && !in.broken {
 		q.state = failed

@@ -315,7 +315,10 @@ func (d *remoteDir) special(name string, _ *stat) (text string, as []attr, err e
 	if !ok {
 		return "", nil, unix.ENOENT
 	}
-	if as, ok = d.extra[name]; !ok {
+	d.s.mu.Lock()
+	as, ok = d.extra[name]
+	d.s.mu.Unlock()
+	if !ok {
 		as, _ = decodeAttrs([]byte(d.names[i].raw))
 	}
 	return d.names[i].text, as, nil
@@ -323,6 +326,8 @@ func (d *remoteDir) special(name string, _ *stat) (text string, as []attr, err e
 
 // keep takes the attributes of an object that cannot be opened.
 func (d *remoteDir) keep(name string, as []attr) {
+	d.s.mu.Lock()
+	defer d.s.mu.Unlock()
 	if d.extra == nil {
 		d.extra = map[string][]attr{}
 	}

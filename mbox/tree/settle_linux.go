@@ -82,7 +82,7 @@ func (f *flight) watched(q *request, now map[string]stat) {
 		return
 	}
 	if st, there := now[q.path]; !there || !st.still(q.watch) {
-		f.late[q.box] = true
+		f.missed[q.box] = true
 	}
 }
 
@@ -117,7 +117,7 @@ func (f *flight) judge(i int, now map[string]stat) {
 		f.want(d, &again, &v, q.tries+1)
 	}
 	q.state = failed
-	f.late[q.it.path()] = true
+	f.missed[q.it.path()] = true
 	f.held.drop(q.it)
 	d.hold.drop(q.it)
 }

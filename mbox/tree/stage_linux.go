@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,13 +23,13 @@ type stage struct {
 	name    string
 	fd      int
 	workers []int
-	seq     []int
+	seq     []atomic.Int64
 }
 
 func newStage(parent, workers int) (*stage, error) {
 	b := make([]byte, 8)
 	rand.Read(b)
-	s := &stage{parent: parent, name: ".mailmove-" + hex.EncodeToString(b), fd: -1, seq: make([]int, workers)}
+	s := &stage{parent: parent, name: ".mailmove-" + hex.EncodeToString(b), fd: -1, seq: make([]atomic.Int64, workers)}
 	if err := unix.Mkdirat(parent, s.name, 0o700); err != nil {
 		return nil, pathErr("mkdir", s.name, err)
 	}
@@ -71,8 +72,7 @@ func privatize(fd int) error {
 
 // next gives a fresh name in the subdirectory of a worker. Names are short: a name of 255 bytes could not be extended.
 func (s *stage) next(worker int) (dir int, name string) {
-	s.seq[worker]++
-	return s.workers[worker], strconv.Itoa(s.seq[worker])
+	return s.workers[worker], strconv.FormatInt(s.seq[worker].Add(1), 10)
 }
 
 func (s *stage) remove() error {

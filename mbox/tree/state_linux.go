@@ -260,8 +260,10 @@ func (s *state) fact(key string) string { return string(s.fromFile(bucketMeta, k
 // setFact saves a fact about the pass, when it is a new one.
 func (s *state) setFact(key, value string) {
 	if s.db != nil && s.fact(key) != value {
+		s.mu.Lock()
 		s.meta[key] = value
 		s.hard = true
+		s.mu.Unlock()
 	}
 }
 

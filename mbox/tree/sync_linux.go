@@ -60,7 +60,7 @@ func Sync(ctx context.Context, src Source, dst string, opt *Options) (*Report, e
 		var cancel context.CancelCauseFunc
 		s.ctx, cancel = context.WithCancelCause(ctx)
 		defer cancel(nil)
-		ctx, s.courier, s.workers = s.ctx, &courier{s: s, r: r, cancel: cancel}, 1
+		ctx, s.courier = s.ctx, newCourier(s, r, cancel)
 	} else {
 		for i := 1; i <= s.workers; i++ {
 			s.live.Add(1)
