@@ -50,7 +50,7 @@ func ExampleMerge() {
 	// users: 0 added with their ids, 2 renumbered, 0 present, 0 left behind, 0 in conflict
 	//   renumber  500-501 -> 1001-1002 (+501): alice, bob (not among 1000-60000, the people of the target)
 	// groups: 2, of them 2 with the id of their user
-	// system gids that differ by name: 12 -> 8
+	// gids of system accounts that have another number on the target; files of theirs get it: 12 -> 8
 	// files that change: etc/group, etc/passwd
 	// mail boxes of group mail: 8
 	// copy /home/alice to /home/alice for 1001:1001

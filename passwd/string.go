@@ -140,7 +140,7 @@ func (p *Plan) writeSystem(b *strings.Builder) {
 			pairs = append(pairs, fmt.Sprintf("%d -> %d", from, ids[from]))
 		}
 		if len(pairs) > 0 {
-			fmt.Fprintf(b, "system %ss that differ by name: %s\n", what, few(pairs))
+			fmt.Fprintf(b, "%ss of system accounts that have another number on the target; files of theirs get it: %s\n", what, few(pairs))
 		}
 	}
 	users, groups := map[uint32]bool{}, map[uint32]bool{}

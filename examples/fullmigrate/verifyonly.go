@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/mbox/tree"
 	"github.com/mailmove/mailmove/passwd"
 	"github.com/mailmove/mailmove/shadow"
@@ -33,11 +34,24 @@ func (p *plan) verifyPasswords(m *migration) error {
 	return nil
 }
 
+// nobodyThere tells whether all who move have still to come.
+func (p *plan) nobodyThere() bool {
+	for u := range p.accounts.Migrated() {
+		if !u.Added() {
+			return false
+		}
+	}
+	return true
+}
+
 // verifyOnly looks at an earlier move, byte by byte, and changes nothing.
 func (m *migration) verifyOnly(ctx context.Context) error {
 	p, err := m.replan(ctx)
 	if err != nil {
 		return err
+	}
+	if p.nobodyThere() {
+		return &cli.Hinted{Err: errors.New("nothing to verify: no account of the old host is on the new one yet"), Hint: "run fullmigrate sync first"}
 	}
 	p.Outcome = &outcome{AccountsChanged: []string{}}
 	if err := p.verify(ctx, m, tree.ByHash); err != nil {

@@ -92,7 +92,7 @@ func (p *pass) metaDiff(w *want, t *stat) string {
 	case !w.link && w.perm != t.perm():
 		return fmt.Sprintf("mode is %04o, wanted %04o", t.perm(), w.perm)
 	case w.mtime != t.mtime:
-		return fmt.Sprintf("modification time is %d.%09d, wanted %d.%09d", t.mtime.sec, t.mtime.ns, w.mtime.sec, w.mtime.ns)
+		return fmt.Sprintf("modification time is %s, wanted %s", t.mtime, w.mtime)
 	}
 	return ""
 }

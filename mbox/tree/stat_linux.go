@@ -17,6 +17,11 @@ type stamp struct {
 	ns  uint32
 }
 
+// String is the time in UTC, down to the nanosecond: two that look alike are alike.
+func (a stamp) String() string {
+	return time.Unix(a.sec, int64(a.ns)).UTC().Format("2006-01-02T15:04:05.999999999Z")
+}
+
 func (a stamp) timespec() unix.Timespec {
 	t, _ := unix.TimeToTimespec(time.Unix(a.sec, int64(a.ns))) // zero where 32 bits are too few
 	return t
