@@ -173,16 +173,26 @@ func (f *flight) receive(ctx context.Context, want []request) error {
 		} else if ok {
 			continue
 		}
-		for _, i := range f.at[name] {
-			if f.batch[i].state != wanted || f.batch[i].answered {
-				continue
-			}
+		i := f.next(name)
+		if i < 0 && f.r.plain { // a tar that its user traces can say anything; what is said for others they say themselves
+			return joinEnd(in.fail(fmt.Errorf("the old host sent %q twice, or unasked", name)), in.close())
+		}
+		if i >= 0 {
 			if err := f.take(ctx, i, h, in); err != nil {
 				return joinEnd(err, in.close())
 			}
-			break
 		}
 	}
+}
+
+// next gives the place of the first request for a path that has no answer yet; -1: there is none.
+func (f *flight) next(name string) int {
+	for _, i := range f.at[name] {
+		if f.batch[i].state == wanted && !f.batch[i].answered {
+			return i
+		}
+	}
+	return -1
 }
 
 // take deals with one object. An error means that the stream is broken; what is wrong with the object is listed.

@@ -157,8 +157,12 @@ func (a *appender) Write(b []byte) (int, error) {
 }
 
 // word reads up to a NUL. A path is at most as long as the deepest tree that we would walk.
-func word(in *bufio.Reader) (string, error) {
-	const most = 1 << 20
+func word(in *bufio.Reader) (string, error) { return wordUpTo(in, 1<<20) }
+
+// mostSaid bounds what find and tar say of names that went away meanwhile: a batch of long paths, each with a sentence.
+const mostSaid = 64 << 20
+
+func wordUpTo(in *bufio.Reader, most int) (string, error) {
 	var long []byte
 	for {
 		b, err := in.ReadSlice(0)
@@ -204,7 +208,7 @@ func readEnd(in *bufio.Reader) (messages []string, err error) {
 	if _, err := word(in); err != nil {
 		return nil, err
 	}
-	text, err := word(in)
+	text, err := wordUpTo(in, mostSaid)
 	for l := range strings.Lines(text) {
 		if l = strings.TrimSpace(l); l != "" && !strings.HasSuffix(l, "No such file or directory") && !strings.HasSuffix(l, "Not a directory") {
 			messages = append(messages, l)

@@ -79,7 +79,7 @@ func (a *archives) fail(err error) error {
 }
 
 func (a *archives) end() error {
-	text, err := word(a.in)
+	text, err := wordUpTo(a.in, mostSaid)
 	if err != nil {
 		return a.fail(err)
 	}

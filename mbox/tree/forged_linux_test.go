@@ -1,0 +1,84 @@
+package tree
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestPlainForgedSection: the tar that reads a user's files runs with that user's rights, so that the user can stop it, trace it
+// and write what he likes into the stream that all share: another user's section, and the end of all.
+func TestPlainForgedSection(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	write := func(name, text string) {
+		require.NoError(t, os.MkdirAll(filepath.Join(src, filepath.Dir(name)), 0o755))
+		require.NoError(t, os.WriteFile(filepath.Join(src, name), []byte(text), 0o600))
+	}
+	write("bob/authorized_keys", "bob's own key\n")
+	write("eve/x", "x")
+	old := time.Unix(1e9, 0)
+	require.NoError(t, os.Chtimes(filepath.Join(src, "bob/authorized_keys"), old, old))
+	forged := func(end bool) []byte {
+		var b bytes.Buffer
+		b.WriteString("MAILMOVE/.\x00")
+		w := tar.NewWriter(&b)
+		text := "eve's own key\n"
+		require.NoError(t, w.WriteHeader(&tar.Header{Name: "./bob/authorized_keys", Typeflag: tar.TypeReg, Mode: 0o600, Size: int64(len(text)), ModTime: old, Uid: os.Getuid(), Gid: os.Getgid()}))
+		_, err := io.WriteString(w, text)
+		require.NoError(t, err)
+		require.NoError(t, w.Close())
+		if end {
+			b.WriteString("MAILMOVE \x00")
+		}
+		return b.Bytes()
+	}
+	for _, end := range []bool{false, true} {
+		r := here(src)
+		start := r.Start
+		r.Start = func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+			out, err := start(ctx, stdin, script, args...)
+			if err != nil || !strings.HasPrefix(script, "# send") {
+				return out, err
+			}
+			return struct {
+				io.Reader
+				io.Closer
+			}{io.MultiReader(bytes.NewReader(forged(end)), out), out}, nil
+		}
+		_, err := Sync(t.Context(), r, dst, &Options{Pairs: []Pair{{"bob", "bob"}, {"eve", "eve"}}})
+		got, _ := os.ReadFile(filepath.Join(dst, "bob/authorized_keys"))
+		require.NotEqual(t, "eve's own key\n", string(got), "end: %t, err: %v", end, err)
+		require.Error(t, err, "end: %t", end)
+	}
+}
+
+// TestPlainManyFilesVanish: who empties a folder of some thousand messages while they are copied makes tar say more than a MiB.
+func TestPlainManyFilesVanish(t *testing.T) {
+	src, dst := t.TempDir(), t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(src, "mine"), []byte("mine"), 0o600))
+	said := strings.Repeat("tar: ./eve/mail/"+strings.Repeat("n", 100)+": File removed before we read it\n", 8192)
+	r := here(src)
+	start := r.Start
+	r.Start = func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+		out, err := start(ctx, stdin, script, args...)
+		if err != nil || !strings.HasPrefix(script, "# send") {
+			return out, err
+		}
+		all, err := io.ReadAll(out)
+		return struct {
+			io.Reader
+			io.Closer
+		}{bytes.NewReader(append(bytes.TrimSuffix(all, []byte{0}), said+"\x00"...)), out}, err
+	}
+	_, err := Sync(t.Context(), r, dst, nil)
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(dst, "mine"))
+}
