@@ -59,6 +59,11 @@ func socketDir() (string, error) {
 // found out here and not in the middle of something; so is a key that is bound to another command.
 const greeting = "it's\n!\\ $HOME "
 
+// reuse has the allocator of the GNU library keep what ssh frees (mallopt(3)). What comes faster than it is read ssh gathers
+// in a buffer that it makes anew for each packet; with fresh memory each time that took more time than all else: 139 MB to a
+// reader that does nothing came in 2.7 s, and in 1.2 s with these.
+var reuse = []string{"MALLOC_MMAP_THRESHOLD_=67108864", "MALLOC_TRIM_THRESHOLD_=67108864", "MALLOC_TOP_PAD_=8388608"}
+
 func (c *conn) open(ctx context.Context) error {
 	word := rand.Text()
 	c.cmd = exec.Command("ssh", "-T", "-o", "BatchMode=yes", "-o", "ControlMaster=yes", "-o", "ControlPath="+c.socket,
@@ -66,6 +71,7 @@ func (c *conn) open(ctx context.Context) error {
 		"-o", "ForwardAgent=no", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes", "-o", "PermitLocalCommand=no",
 		"-o", "LogLevel=INFO", "--", c.dest, Quote("sh", "-c", `printf '%s%s\n' "$1" "$2"; exec cat >/dev/null`, "sh", greeting, word))
 	apart(c.cmd)
+	c.cmd.Env = append(os.Environ(), reuse...)
 	c.cmd.Stderr = &c.said
 	stdin, err1 := c.cmd.StdinPipe()
 	stdout, err2 := c.cmd.StdoutPipe()

@@ -36,9 +36,19 @@ for t in "${TMPDIR:-/tmp}" /var/tmp /root; do
 	rm -rf "$d"; d=
 done
 [ -n "$d" ] || { echo "no directory where a program can run$why" >&2; exit 1; }
-if head -c "$1" >"$d/mailmove" && [ "$(wc -c <"$d/mailmove")" -eq "$1" ]; then printf '%s\n' "$d/mailmove"; cat >/dev/null; else echo "no space, or cut off: $(($(wc -c <"$d/mailmove"))) of $1 bytes came" >&2; rc=1; fi
+left=$1; : >"$d/mailmove"; echo; echo
+while [ "$left" -gt 0 ]; do
+	[ "$left" -ge "$2" ] && n=$2 || n=$left
+	head -c "$n" >>"$d/mailmove" || break
+	left=$((left - n)); echo
+done
+if [ "$(wc -c <"$d/mailmove")" -eq "$1" ]; then printf '%s\n' "$d/mailmove"; cat >/dev/null; else echo "no space, or cut off: $(($(wc -c <"$d/mailmove"))) of $1 bytes came" >&2; rc=1; fi
 rm -rf "$d"
 exit ${rc:-0}`
+
+// placePiece is how much of a program is sent at a time, two pieces ahead: sshd gathers what comes faster than it is read in
+// a buffer that it makes anew for each packet, which took longer than the program itself.
+const placePiece = 256 << 10
 
 // Place copies the executable file exe to a private directory of the other host and makes sure that it runs there with the
 // arguments try. It is removed by Remove, and by itself when the connection ends. The error says why it cannot be there:
@@ -62,19 +72,34 @@ func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, er
 	}
 	in, hold := io.Pipe()
 	p := &Placed{stdin: hold}
+	wanted := make(chan struct{}, info.Size()/placePiece+3)
+	defer close(wanted)
 	go func() {
 		defer f.Close()
-		if _, err := io.Copy(hold, f); err != nil {
-			hold.CloseWithError(err)
+		for range wanted {
+			if _, err := io.CopyN(hold, f, placePiece); errors.Is(err, io.EOF) {
+				return
+			} else if err != nil {
+				hold.CloseWithError(err)
+				return
+			}
 		}
 	}()
-	if p.out, err = h.Start(context.WithoutCancel(ctx), in, "sh", "-c", placeScript, "sh", fmt.Sprint(info.Size())); err != nil {
+	if p.out, err = h.Start(context.WithoutCancel(ctx), in, "sh", "-c", placeScript, "sh", fmt.Sprint(info.Size()), fmt.Sprint(placePiece)); err != nil {
 		in.Close()
 		return nil, err
 	}
 	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
 	defer stop()
-	line, err := bufio.NewReader(io.LimitReader(p.out, 4096)).ReadString('\n')
+	line, r := "\n", bufio.NewReader(io.LimitReader(p.out, int64(cap(wanted)+4096)))
+	for err == nil && line == "\n" {
+		if line, err = r.ReadString('\n'); line == "\n" {
+			select {
+			case wanted <- struct{}{}:
+			default: // more than there is
+			}
+		}
+	}
 	if err != nil {
 		if why := errors.Join(ctx.Err(), p.Remove()); why != nil {
 			return nil, why
