@@ -43,6 +43,10 @@ func (m *migration) cutOver(ctx context.Context) error {
 	case c.dir.Unfinished(stepRollback):
 		return &cli.Hinted{Err: errors.New("the way back was begun and has not ended"), Hint: "finish it with fullmigrate rollback"}
 	case c.dir.Done(stepCutover):
+		if err := c.dir.Load(fileRecord, &c.rec); err != nil {
+			return err
+		}
+		c.advise()
 		return c.conclude("the new host serves already")
 	}
 	if c.dir.Unfinished(stepAccounts) {
@@ -51,6 +55,9 @@ func (m *migration) cutOver(ctx context.Context) error {
 		}
 	}
 	resumed := c.dir.Unfinished(stepCutover)
+	if resumed {
+		m.c.Say("a cutover was begun; reading both hosts as they are now")
+	}
 	if err := c.prepare(ctx, resumed); err != nil {
 		return err
 	}

@@ -20,6 +20,9 @@ func manual(steps []step) string {
 		for _, l := range s.lines {
 			fmt.Fprintln(&b, l)
 		}
+		if len(s.lines) == 0 {
+			fmt.Fprintln(&b, "# no command does this; fullmigrate without -manual does")
+		}
 		fmt.Fprintln(&b)
 	}
 	return strings.TrimRight(b.String(), "\n")

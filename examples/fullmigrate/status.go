@@ -13,7 +13,7 @@ import (
 
 // status is where a migration stands, by its run directory alone.
 type status struct {
-	Run      string     `json:"run"`
+	Run      string     `json:"run"`   // "": there is none
 	Phase    string     `json:"phase"` // new, copied, cutting over, moved, going back
 	LastCopy string     `json:"last_copy"`
 	Steps    []stepView `json:"steps"`                    // of the cutover, or of the way back
@@ -40,7 +40,7 @@ func (m *migration) showStatus() error {
 		return fmt.Errorf("no such run directory: %w", err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		s := status{Run: m.runDir, Phase: "new", Steps: []stepView{}, Kept: []kept{}, Next: []string{"fullmigrate plan", "fullmigrate sync"}}
+		s := status{Phase: "new", Steps: []stepView{}, Kept: []kept{}, Next: []string{"fullmigrate plan", "fullmigrate sync"}}
 		return m.c.Report(&s, &s)
 	}
 	if err != nil {
@@ -94,7 +94,11 @@ func statusOf(dir *run.Dir) status {
 // String is the status for a person.
 func (s *status) String() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s: %s\n", s.Run, s.Phase)
+	if s.Run == "" {
+		b.WriteString("nothing was begun yet\n")
+	} else {
+		fmt.Fprintf(&b, "%s: %s\n", s.Run, s.Phase)
+	}
 	if s.LastCopy != "" {
 		fmt.Fprintf(&b, "last pass that found something to copy: %s\n", s.LastCopy)
 	}
@@ -107,7 +111,7 @@ func (s *status) String() string {
 	if len(s.Kept) > 0 {
 		fmt.Fprintf(&b, "kept of the new host: %s\n", keptText(s.Kept))
 		for _, k := range s.Kept[:min(len(s.Kept), 20)] {
-			fmt.Fprintf(&b, "  %s %q: %d messages, %s\n", plain(k.User), k.At, k.Messages, size(k.Bytes))
+			fmt.Fprintf(&b, "  %s %q: %s, %s\n", plain(k.User), k.At, counted(k.Messages, "message", "messages"), size(k.Bytes))
 		}
 	}
 	for _, n := range slices.Compact(s.Next) {

@@ -51,8 +51,8 @@ e=$(while read -r u g n h; do
 		printf 'MAILMOVE/.\0' >&3
 		head -c "$n" | run $T
 	fi
-	[ $? -lt 128 ] || exit 9
-done 2>&1 >&3; exit 0) || exit 9
+	[ $? -lt 128 ] || { [ "$u" != in ] || u=0; echo "tar was killed, which read with the rights of uid $u" >&2; exit 9; }
+done 2>&1 >&3; exit 0) || { printf '%s\n' "$e" >&2; exit 9; }
 printf 'MAILMOVE %s\0' "$e"`
 
 // fetch asks for objects, in the order given.

@@ -4,8 +4,10 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -81,4 +83,18 @@ func TestPlainManyFilesVanish(t *testing.T) {
 	_, err := Sync(t.Context(), r, dst, nil)
 	require.NoError(t, err)
 	require.FileExists(t, filepath.Join(dst, "mine"))
+}
+
+// TestPlainTarIsKilled: a user may kill the tar that reads with his rights. The pass cannot go on, and says whose it was.
+func TestPlainTarIsKilled(t *testing.T) {
+	src, dst, bin := t.TempDir(), t.TempDir(), t.TempDir()
+	tar, err := exec.LookPath("tar")
+	require.NoError(t, err)
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "tar"), []byte("#!/bin/sh\n[ \"$1\" != --help ] || exec "+tar+" --help\nkill -9 $$\n"), 0o755))
+	require.NoError(t, os.Chmod(bin, 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	require.NoError(t, os.WriteFile(filepath.Join(src, "mail"), []byte("mail"), 0o600))
+	_, err = Sync(t.Context(), here(src), dst, nil)
+	require.ErrorContains(t, err, fmt.Sprintf("tar was killed, which read with the rights of uid %d", os.Getuid()))
+	require.NoFileExists(t, filepath.Join(dst, "mail"))
 }
