@@ -5,6 +5,7 @@ package main
 import (
 	"context"
 	"os"
+	"runtime/debug"
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
@@ -22,6 +23,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveWord {
 		os.Exit(hostcmd.Answer(tree.Serve))
 	}
+	debug.SetMemoryLimit(96 << 20) // what is garbage need not stay on a host that serves
 	cli.Main("copymail", usage, run)
 }
 

@@ -270,7 +270,7 @@ func TestCaseStickySpool(t *testing.T) {
 		}
 		owners <- all
 	}()
-	for try := 0; try < 50 && seen.Load() == 0; try++ { // on a busy machine one copy may be over before it is seen
+	for try := 0; try < 500 && seen.Load() == 0; try++ { // on a busy machine one copy may be over before it is seen
 		caseEdit(t, filepath.Join(spool, "alice"), 0, "From ")
 		caseSync(t, src, dst, opt)
 	}

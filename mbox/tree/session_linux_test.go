@@ -52,7 +52,8 @@ func TestRoundTripsOfAPass(t *testing.T) {
 	pass()
 	rep, asked := pass()
 	require.GreaterOrEqual(t, rep.TrustedDirs, int64(len(cur)))
-	require.Equal(t, map[string]int{"manifest": 2, "sum": 1}, asked, "the second and the sums are those of the canaries")
+	require.Equal(t, 2, asked["manifest"], "the second is that of the canaries")
+	require.LessOrEqual(t, asked["sum"], 1, "and so are the sums; where only directories without mail were picked there are none")
 	opt.Canaries = -1
 	_, asked = pass()
 	require.Equal(t, map[string]int{"manifest": 1}, asked)
