@@ -219,6 +219,7 @@ func readSums(r io.Reader) (map[string][sha256.Size]byte, error) {
 			if _, err := in.ReadByte(); !errors.Is(err, io.EOF) {
 				return nil, errors.Join(errors.New("sum: more behind the end"), err)
 			}
+			maps.DeleteFunc(sums, func(_ string, sum [sha256.Size]byte) bool { return sum == sha256.Sum256(nil) })
 			return sums, nil
 		}
 		if strings.HasPrefix(line, within) {
@@ -238,9 +239,11 @@ func readSums(r io.Reader) (map[string][sha256.Size]byte, error) {
 		if escaped {
 			name = strings.NewReplacer(`\\`, `\`, `\n`, "\n", `\r`, "\r").Replace(name)
 		}
-		if sum != sha256.Sum256(nil) {
-			sums[joinPath(dir, strings.TrimPrefix(name, "./"))] = sum
+		name = joinPath(dir, strings.TrimPrefix(name, "./"))
+		if other, twice := sums[name]; twice && other != sum { // what a user makes his program say of others, theirs says otherwise
+			return nil, fmt.Errorf("sum: two different ones of %q", name)
 		}
+		sums[name] = sum
 	}
 }
 

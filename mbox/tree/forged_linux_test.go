@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"io"
 	"os"
@@ -97,4 +98,17 @@ func TestPlainTarIsKilled(t *testing.T) {
 	_, err = Sync(t.Context(), here(src), dst, nil)
 	require.ErrorContains(t, err, fmt.Sprintf("tar was killed, which read with the rights of uid %d", os.Getuid()))
 	require.NoFileExists(t, filepath.Join(dst, "mail"))
+}
+
+// TestPlainForgedSum: a user may make the program that sums his files say something of another's, too.
+func TestPlainForgedSum(t *testing.T) {
+	line := func(sum [sha256.Size]byte) string { return fmt.Sprintf("=%x  ./bob/mail\x00\n", sum) }
+	truth, forged, empty := sha256.Sum256([]byte("a")), sha256.Sum256([]byte("b")), sha256.Sum256(nil)
+	for _, said := range [][2][sha256.Size]byte{{truth, forged}, {forged, truth}, {forged, empty}, {empty, forged}} {
+		_, err := readSums(strings.NewReader(line(said[0]) + line(said[1]) + "MAILMOVE\n"))
+		require.ErrorContains(t, err, `two different ones of "bob/mail"`)
+	}
+	sums, err := readSums(strings.NewReader(line(truth) + line(truth) + "MAILMOVE\n"))
+	require.NoError(t, err)
+	require.Equal(t, map[string][sha256.Size]byte{"bob/mail": truth}, sums)
 }
