@@ -63,6 +63,9 @@ func (p *proof) check(ks []mbox.Chunk, buf []byte) error {
 			n += ks[some].Len
 			some++
 		}
+		if some == 0 {
+			return errDigest // no chunk is that long
+		}
 		b := buf[:n]
 		if err := readFull(p.fd, b, ks[0].Off); err != nil {
 			return err

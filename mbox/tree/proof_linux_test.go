@@ -45,6 +45,14 @@ func TestProof(t *testing.T) {
 	}
 }
 
+// No chunk is longer than ChunkMax; one that says so is no reason to look at it for ever.
+func TestProofOfAChunkTooLong(t *testing.T) {
+	p := newProof(new(mbox.Key), -1)
+	p.expect(mbox.Chunk{Len: mbox.ChunkMax + 1})
+	p.written(mbox.ChunkMax + 1)
+	require.ErrorIs(t, p.end(), errDigest)
+}
+
 // Of a header that changed, the bytes are taken from the source that differ.
 func TestPatchTakesWhatDiffers(t *testing.T) {
 	for name, c := range map[string]struct {
