@@ -68,6 +68,9 @@ func (m *migration) findAnyRun() error {
 		}
 		return m.findRun()
 	}
+	if _, err := os.Stat(m.to); err != nil {
+		return err
+	}
 	top := filepath.Join(m.to, "var/lib/mailmove")
 	entries, err := os.ReadDir(top)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
