@@ -223,9 +223,9 @@ said() {
 }
 `
 
-// stopScript: NAMES SECONDS WAIT HARMLESS COUNT LINE... FIND-ARGS. HARMLESS: a main process may still end. All commands at once; it ends as soon as everything is quiet, though
-// a command may go on sleeping for a second as that of Postfix does. WAIT: there is a service of which no process is known,
-// so that only its command tells.
+// stopScript: NAMES SECONDS WAIT HARMLESS COUNT LINE... FIND-ARGS. All commands at once; it ends as soon as everything is quiet,
+// though a command may go on sleeping for a second as that of Postfix does. WAIT: there is a service of which no process is
+// known, so that only its command tells. HARMLESS: a main process that does no more than end is not waited for.
 const stopScript = `# stop the mail services
 ` + quietScript + runScript + `
 names=$1 limit=$2 await=$3 harmless=$4 count=$5 told=$5; shift 5

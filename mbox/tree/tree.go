@@ -9,8 +9,8 @@
 // and the rest goes on.
 //
 // With a state file the cost of a pass grows with what changed. A directory of messages (cur and new of a Maildir, which has
-// tmp, too) whose inode, times, owner and mode are on both sides as the last pass left them is not even listed: no message came, went or got other
-// flags. All other files are looked at one by one. A message that got other flags or went to another folder is renamed at
+// tmp, too) whose inode, times, owner and mode are on both sides as the last pass left them is not even listed: no message
+// came, went or got other flags. All other files are looked at one by one. A message that got other flags or went to another folder is renamed at
 // the target, a further hard link is linked; of an mbox that changed, only messages and headers that are new are taken
 // from the source, and the result is compared with the source before it gets its name. Times say nothing after a restart,
 // when the clock was set, or about what changed less than two seconds before it was looked at: then names, or all, are
