@@ -188,7 +188,9 @@ others() {
 	[ $# -eq 0 ] || find /proc/[0-9]*/fd \( "$@" \) 2>/dev/null | while read -r x; do
 		q=${x#/proc/}; n=${q##*/}; q=${q%%/*}; w=
 		while read -r k v; do [ "$k" = flags: ] && w=$v; done <"/proc/$q/fdinfo/$n"
-		case $w in *[1256]) comm "$q" && printf 'writer %s %s %s\n' "$q" "$(printf %s "$c" | clean | tr ' ' '?')" "$(printf %s "$(readlink "$x")" | clean)";; esac
+		case $w in *[1256]) l=$(readlink "$x") && comm "$q" && # closed meanwhile: no writer
+			printf 'writer %s %s %s\n' "$q" "$(printf %s "$c" | clean | tr ' ' '?')" "$(printf %s "$l" | clean)";;
+		esac
 	done 2>/dev/null
 }
 # quiet SECONDS FIND-ARGS: waits until nobody is busy; else says who is

@@ -95,8 +95,11 @@ func (h *host) log() string {
 // writer has a file open for writing as long as the daemon lives, or for ever.
 func (h *host) writer(file, until string) *exec.Cmd {
 	h.Helper()
-	script := `exec 3>>"$1"; echo up; while [ -z "$2" ] || kill -0 $(cat "/run/test.$2") 2>/dev/null; do sleep 0.02; done; touch "$1.closed"`
+	script := `exec 3>>"$1"; echo up; [ -n "$2" ] || read -r forever # no child that shares the file for a moment
+while kill -0 $(cat "/run/test.$2") 2>/dev/null; do sleep 0.02; done; touch "$1.closed"`
 	c := exec.Command("sh", "-c", script, "sh", file, until)
+	_, err := c.StdinPipe()
+	require.NoError(h, err)
 	out, err := c.StdoutPipe()
 	require.NoError(h, err)
 	require.NoError(h, c.Start())
