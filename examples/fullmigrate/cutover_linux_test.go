@@ -254,6 +254,17 @@ func TestCutoverRefuses(t *testing.T) {
 	p.onOld("popper </dev/null >/dev/null 2>&1 & until grep -q :03E3 /proc/net/tcp6; do sleep 0.02; done")
 	refused("port 995 of the old host is served by popper (pid ")
 	p.onOld("kill $(pidof popper)")
+
+	// A user's program that would not end with the daemons: a plan tells of it, a cutover stops nobody for it.
+	box := filepath.Join(p.from, "home/anna/mail/Sent")
+	require.FileExists(t, box)
+	p.onOld("exec 3>>" + box + "; cat </dev/zero >/dev/null 2>&1 &")
+	writer := `on the old host cat \(pid \d+\) has "` + box + `" open for writing and belongs to no daemon`
+	_, out := p.run("", "plan")
+	require.Regexp(t, "warn +services WRITER old: "+writer, out)
+	refused("WRITER old: on the old host cat (pid ")
+	p.ok("sync")
+	p.onOld("kill $(pidof cat)")
 }
 
 // TestCutoverKilledAtEveryStep kills the program at each line of its journal. The same command then does what one that was

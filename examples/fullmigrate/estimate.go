@@ -73,6 +73,9 @@ func (m *migration) showPlan(ctx context.Context) error {
 	if err := m.judgeBackups(ctx, p); err != nil {
 		return err
 	}
+	if err := p.writers(ctx, m, p.note); err != nil {
+		return err
+	}
 	if begun, err := m.unfinished(); err == nil && begun {
 		m.c.Warn("an earlier run was cut off while it wrote accounts; -apply finishes that first")
 	}

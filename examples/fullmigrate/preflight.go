@@ -36,6 +36,9 @@ func (c *cutover) preflight(ctx context.Context) (err error) {
 		c.rec.Trees = append(c.rec.Trees, ownTree{c.p.Users[t.user].To, t.Pair})
 	}
 	c.judgeServices()
+	if err := c.p.writers(ctx, c.m, c.p.block); err != nil {
+		return err
+	}
 	c.rec.Ports = c.ports()
 	if err := c.planMove(ctx); err != nil {
 		return err

@@ -35,6 +35,14 @@ func (b Busy) String() string {
 	return s
 }
 
+// Doing says what the process does.
+func (b Busy) Doing() string {
+	if b.File == "" {
+		return b.String() + " serves mail"
+	}
+	return b.String()
+}
+
 // BusyError says that daemons or other programs did not leave the mailboxes alone in time.
 type BusyError struct {
 	Busy []Busy
@@ -93,6 +101,20 @@ func Stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, ma
 // ends, and nobody who waits for the mail needs to wait for that. Find does.
 func Silence(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) error {
 	return stop(ctx, h, s, commands, mail, limit, "1")
+}
+
+// Writers names the programs that would still be at work on the mail after a Stop: they have a mailbox open for writing, or serve
+// one as a user's own IMAP server does, and no service started them. It changes nothing.
+func Writers(ctx context.Context, h *hostcmd.Host, mail Mail) ([]Busy, error) {
+	out, err := h.Shell(ctx, nil, writersScript, append([]string{strings.Join(names, " ")}, mail.patterns()...)...)
+	if err != nil {
+		return nil, err
+	}
+	var busy *BusyError
+	if errors.As(busyError(string(out), nil), &busy) {
+		return busy.Busy, nil
+	}
+	return nil, nil
 }
 
 func stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration, harmless string) error {

@@ -68,6 +68,13 @@ ending() {
 	case $w in *nanosleep*) return 0;; *) return 1;; esac
 }
 pause() { sleep 0.02 2>/dev/null || sleep 1; }
+# fds EXPRESSION: find on what the processes have open; those of a large host do not fit into one command line
+fds() {
+	find /proc -noleaf -maxdepth 1 -name '[0-9]*' -printf '%p/fd\0' 2>/dev/null | xargs -0 -r sh -c '
+		n=$1; shift
+		while [ "$n" -gt 0 ]; do set -- "$@" "$1"; shift; n=$((n - 1)); done
+		exec find "$@"' sh $# "$@" 2>/dev/null
+}
 `
 
 // findScript prints what there is, a line a fact.
@@ -136,7 +143,7 @@ for x in /proc/net/tcp /proc/net/tcp6; do
 done
 if [ $# -gt 0 ]; then
 	shift
-	find /proc/[0-9]*/fd "$@" 2>/dev/null | while read -r x; do
+	fds "$@" | while read -r x; do
 		q=${x#/proc/}; q=${q%%/*}
 		comm "$q" || continue
 		i=$(readlink "$x") || continue
@@ -185,7 +192,7 @@ others() {
 			esac;;
 		esac
 	done
-	[ $# -eq 0 ] || find /proc/[0-9]*/fd \( "$@" \) 2>/dev/null | while read -r x; do
+	[ $# -eq 0 ] || fds \( "$@" \) | while read -r x; do
 		q=${x#/proc/}; n=${q##*/}; q=${q%%/*}; w=
 		while read -r k v; do [ "$k" = flags: ] && w=$v; done <"/proc/$q/fdinfo/$n"
 		case $w in *[1256]) l=$(readlink "$x") && comm "$q" && # closed meanwhile: no writer
@@ -203,6 +210,43 @@ quiet() {
 		pause
 	done
 }
+`
+
+// writersScript: FIND-ARGS. Who has a mailbox open for writing, or serves one, and does not end when the services of names are
+// stopped: no daemon is among those that it descends from, and it is no delivery, which ends by itself. Only who is found twice
+// is named, a second apart: others are about to end.
+const writersScript = `# look who writes to mailboxes
+` + quietScript + `
+names=$1 told=0 harmless=0; shift
+mains
+ends() { # PID
+	q=$1
+	while [ "$q" -gt 1 ]; do
+		case $m in *"main $q "*) return 0;; esac
+		comm "$q" || return 0
+		case $c in procmail|maildrop|deliver|dovecot-lda|mail.local|exim*|sendmail*) return 0;; esac
+		q=${s##*) ? }; q=${q%% *}
+	done
+	return 1
+}
+foreign() {
+	others "$@" | while read -r l; do
+		case $l in 'agent '*' imap'|'agent '*' pop3'|'writer '*) ;; *) continue;; esac
+		q=${l#* }
+		ends "${q%% *}" || printf '%s\n' "$l"
+	done
+}
+first=$(foreign "$@")
+[ -n "$first" ] || exit 0
+sleep 1
+foreign "$@" | while read -r l; do
+	case "
+$first
+" in *"
+$l
+"*) printf '%s\n' "$l";; esac
+done
+exit 0
 `
 
 // runScript defines launch, which runs a command line in the background, whatever becomes of the connection.
