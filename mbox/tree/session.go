@@ -123,29 +123,50 @@ func (s *session) end() {
 
 // ask makes a request. Close of the answer tells what went wrong there.
 func (r *Remote) ask(ctx context.Context, input []byte, words ...string) (io.ReadCloser, error) {
-	s := r.sessions.take()
-	if s == nil {
-		var err error
-		if s, err = r.open(ctx); err != nil {
-			return nil, err
-		}
-	}
-	s.n++
-	a := &answer{ctx: ctx, s: s, pool: &r.sessions, sent: make(chan error, 1)}
-	a.unwatch = context.AfterFunc(ctx, s.kill)
 	head := binary.AppendUvarint(nil, uint64(len(words)))
 	for _, w := range words {
 		head = append(binary.AppendUvarint(head, uint64(len(w))), w...)
 	}
 	head = binary.AppendUvarint(head, uint64(len(input)))
+	a := &answer{ctx: ctx, pool: &r.sessions}
+	if s := r.sessions.take(); s != nil {
+		a.send(s, head, input)
+		a.again = func() error { return a.anew(r, head, input) }
+		return a, nil
+	}
+	s, err := r.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.send(s, head, input)
+	return a, nil
+}
+
+// send makes the request to a program.
+func (a *answer) send(s *session, head, input []byte) {
+	s.n++
+	a.s, a.sent = s, make(chan error, 1)
+	a.unwatch = context.AfterFunc(a.ctx, s.kill)
+	sent := a.sent
 	go func() { // it may answer before it has read all
 		_, err := s.in.Write(head)
 		if err == nil && len(input) > 0 {
 			_, err = s.in.Write(input)
 		}
-		a.sent <- err
+		sent <- err
 	}()
-	return a, nil
+}
+
+// anew makes the request to another program in the place of one that had ended while nobody asked it.
+func (a *answer) anew(r *Remote, head, input []byte) error {
+	a.unwatch()
+	a.s.kill()
+	_ = a.s.out.Close() // it told nothing
+	s, err := r.open(a.ctx)
+	if err == nil {
+		a.send(s, head, input)
+	}
+	return err
 }
 
 // answer is what comes upon a request.
@@ -155,6 +176,7 @@ type answer struct {
 	pool    *sessions
 	sent    chan error
 	unwatch func() bool
+	again   func() error // asks another program; nil: this one was started for the request, or it is the other one
 
 	begun, ended, shut bool
 	left               uint64 // of the piece at hand
@@ -180,6 +202,12 @@ func (a *answer) Read(b []byte) (int, error) {
 func (a *answer) next() error {
 	if !a.begun {
 		n, err := binary.ReadUvarint(a.s.r)
+		if again := a.again; errors.Is(err, io.EOF) && again != nil && a.ctx.Err() == nil { // not a byte of an answer: it had not begun
+			a.again = nil
+			if err = again(); err == nil {
+				n, err = binary.ReadUvarint(a.s.r)
+			}
+		}
 		if err != nil {
 			return unfinished(err)
 		}

@@ -173,7 +173,6 @@ func TestSessionLies(t *testing.T) {
 		second []byte
 		want   string
 	}{
-		"dies":                     {nil, ""},
 		"dies in the number":       {[]byte{0x80}, ""},
 		"dies in a piece":          {[]byte{2, 5, 'a', 'b'}, ""},
 		"dies before the end":      {[]byte{2, 2, 'a', 'b'}, ""},
@@ -212,6 +211,53 @@ func TestSessionLies(t *testing.T) {
 			require.Equal(t, starts, l.starts)
 		})
 	}
+}
+
+// A program that ended while nobody asked it is started again, once: its request goes to another one that has not begun with it.
+func TestSessionEndedWhileIdle(t *testing.T) {
+	var mu sync.Mutex
+	var lines []io.Closer
+	mute := false
+	l := &liar{}
+	l.tell = func(_ context.Context, n int, words []string, w io.WriteCloser) {
+		mu.Lock()
+		defer mu.Unlock()
+		if lines = append(lines, w); mute {
+			w.Close()
+			return
+		}
+		_, _ = w.Write(frame(n, strings.Join(words, " "), ""))
+	}
+	r := l.remote("/")
+	defer r.Keep()()
+	for range 3 {
+		got, err := ask(t, r)
+		require.NoError(t, err)
+		require.Equal(t, "word", got)
+		mu.Lock()
+		lines[len(lines)-1].Close() // killed
+		mu.Unlock()
+	}
+	require.Equal(t, 3, l.starts)
+	mu.Lock()
+	mute = true
+	mu.Unlock()
+	_, err := ask(t, r)
+	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
+	require.Equal(t, 4, l.starts, "once")
+
+	// What cannot be started again says why.
+	mu.Lock()
+	mute = false
+	mu.Unlock()
+	_, err = ask(t, r)
+	require.NoError(t, err)
+	mu.Lock()
+	lines[len(lines)-1].Close()
+	mu.Unlock()
+	r.Start = func(context.Context, io.Reader, string, ...string) (io.ReadCloser, error) { return nil, errors.New("the line is cut") }
+	_, err = ask(t, r)
+	require.ErrorContains(t, err, "the line is cut")
 }
 
 // A program that answers twice has its second answer taken for none to the next request.
