@@ -11,6 +11,7 @@ import (
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/run"
 	"github.com/mailmove/mailmove/internal/service"
+	"github.com/mailmove/mailmove/mbox/tree"
 )
 
 // patience is how long daemons and delivery programs may take to end.
@@ -26,6 +27,7 @@ type cutover struct {
 	out *verdict
 
 	accounts func() (*plan, error) // what watchAccounts found
+	changes  []tree.Change         // what keep found on the new host
 }
 
 // cutOver stops the old host's daemons, copies what changed last, and lets the new host serve. A run that was cut off is

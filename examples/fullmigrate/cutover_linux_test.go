@@ -54,6 +54,20 @@ func hooked() {
 		}
 	}
 	announceAgain = []time.Duration{0}
+	if at, name, ok := strings.Cut(os.Getenv("TEST_WRITE"), "="); ok {
+		watchJournal = func(e run.Entry) {
+			if e.Step+" "+string(e.State) == at {
+				f, err := os.OpenFile(name, os.O_APPEND|os.O_WRONLY, 0)
+				if err == nil {
+					_, err = f.WriteString(lateMessage)
+				}
+				if err != nil {
+					panic(err)
+				}
+				f.Close()
+			}
+		}
+	}
 	if at := os.Getenv("TEST_KILL"); at != "" {
 		watchJournal = func(e run.Entry) {
 			if e.Step+" "+string(e.State) == at {

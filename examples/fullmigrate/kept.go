@@ -28,12 +28,8 @@ const fileKept = "kept.json"
 
 // keep copies what the new host has and the old one lacks into the run directory, and deletes nothing. It can be run
 // again: the same goes to the same place.
-func (c *cutover) keep(ctx context.Context) error {
-	var changes []tree.Change
-	if err := tree.Changed(ctx, c.m.to, c.treeOptions(), func(ch tree.Change) error {
-		changes = append(changes, ch)
-		return nil
-	}); err != nil {
+func (c *cutover) keep(ctx context.Context) (err error) {
+	if c.changes, err = c.changed(ctx); err != nil {
 		return err
 	}
 	k, err := c.newKeeper(ctx)
@@ -43,7 +39,7 @@ func (c *cutover) keep(ctx context.Context) error {
 	defer k.close()
 	defer os.RemoveAll(filepath.Join(c.dir.Path(), "kept", "old"))
 	var known []kept // that the old host may have too
-	for _, ch := range changes {
+	for _, ch := range c.changes {
 		t := c.owner(ch.Path)
 		if t == nil || ch.Op != tree.OpCreate && ch.Op != tree.OpUpdate || isIndex(ch.Path) {
 			continue
@@ -81,6 +77,15 @@ func (c *cutover) keep(ctx context.Context) error {
 	}
 	slices.SortFunc(k.all, func(a, b kept) int { return strings.Compare(a.At, b.At) })
 	return c.dir.Save(ctx, fileKept, k.all)
+}
+
+// changed lists what is on the new host not as the last pass left it.
+func (c *cutover) changed(ctx context.Context) (all []tree.Change, err error) {
+	err = tree.Changed(ctx, c.m.to, c.treeOptions(), func(ch tree.Change) error {
+		all = append(all, ch)
+		return nil
+	})
+	return all, err
 }
 
 // treeOptions are those by which the trees of the cutover were copied.

@@ -109,3 +109,31 @@ func TestTheWayBackIsNobodysToBlock(t *testing.T) {
 	require.Equal(t, lateMessage, kept["/anna/var/spool/mail/anna"], "a further name of her own inbox keeps nothing from being kept")
 	program(0, "", "sync")
 }
+
+// TestWrittenWhileItIsKept: what somebody writes on the new host between the keeping and the adopting is kept, too.
+func TestWrittenWhileItIsKept(t *testing.T) {
+	from, to := hosts(t)
+	box := filepath.Join(to, "home/anna/mail/Sent")
+	program := func(want int, again string, args ...string) string {
+		t.Helper()
+		c := command(append(args, "-yes", "-from", from, "-to", to)...)
+		c.Env = append(os.Environ(), "TEST_WRITE="+again)
+		out, _ := c.CombinedOutput()
+		require.Equal(t, want, c.ProcessState.ExitCode(), string(out))
+		return string(out)
+	}
+	keptOf := func(name string) string {
+		t.Helper()
+		all, err := filepath.Glob(filepath.Join(to, "var/lib/mailmove/*/kept/*/anna", name))
+		require.NoError(t, err)
+		require.NotEmpty(t, all)
+		return read(t, all[len(all)-1])
+	}
+	program(0, "", "sync")
+	program(0, "", "cutover")
+	out := program(0, stepBackKeep+" done="+box, "rollback")
+	require.Contains(t, out, "somebody wrote there meanwhile")
+	require.Equal(t, lateMessage, keptOf("home/anna/mail/Sent"))
+	program(0, "", "sync")
+	require.Equal(t, read(t, filepath.Join(from, "home/anna/mail/Sent")), read(t, box))
+}

@@ -90,10 +90,31 @@ func (c *cutover) startOld(ctx context.Context) error {
 	return service.Start(ctx, c.m.old, c.restarts())
 }
 
-// adopt makes a further sync possible: without it, what changed on the new host would be left alone as somebody's.
+// keepRounds is how often it is looked whether somebody wrote while that was kept which he had written before.
+const keepRounds = 3
+
+// adopt makes a further sync possible: without it, what changed on the new host would be left alone as somebody's. Only what was
+// kept is adopted; what logged-in people wrote since is kept now, and what they still write stays where it is and is told.
 func (c *cutover) adopt(ctx context.Context) error {
-	_, err := tree.Adopt(ctx, c.m.to, c.treeOptions())
-	return err
+	for round := 1; ; round++ {
+		_, err := tree.Adopt(ctx, c.m.to, c.treeOptions(), c.changes)
+		if err != nil {
+			return err
+		}
+		left, err := c.changed(ctx)
+		left = slices.DeleteFunc(left, func(ch tree.Change) bool { return slices.Contains(c.changes, ch) }) // kept, but not to be adopted
+		if err != nil || len(left) == 0 {
+			return err
+		}
+		if round == keepRounds {
+			c.out.Problems = append(c.out.Problems, fmt.Sprintf("somebody still writes on the new host: %d files, the first %q, were changed after they were kept; a sync leaves them alone and tells of them", len(left), left[0].Path))
+			return nil
+		}
+		c.m.say1("  somebody wrote there meanwhile")
+		if err := c.keep(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // adviseBack tells what is left to a person.

@@ -6,23 +6,35 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Adopt notes in opt.State all that Changed tells as if a pass had left it so. The next pass then makes the target like the
+// Adopt notes in opt.State changes that Changed told, as if a pass had left it so. The next pass then makes the target like the
 // source again: what came there is removed (with Delete), what was changed or is gone is copied anew, where it would
-// otherwise be left alone and listed. It changes nothing at the target itself, and is for one who has kept what is to go.
+// otherwise be left alone and listed. So is, and Changed tells of, what was changed once more since. It changes nothing at the
+// target itself, and is for one who has kept what is to go.
 // What came under the name of a pair that no pass copied is not adopted. It returns how many objects it noted.
-func Adopt(ctx context.Context, dst string, opt *Options) (int, error) {
-	a := &adopter{byDir: map[string][]Change{}}
-	err := Changed(ctx, dst, opt, func(c Change) error {
-		a.n++
-		a.add(c.Path, Change{Op: c.Op, Path: c.Path})
-		if c.Op == OpRename {
-			a.add(c.From, Change{Op: OpDelete, Path: c.From})
-		}
-		return nil
-	})
-	if err != nil {
+func Adopt(ctx context.Context, dst string, opt *Options, changes []Change) (int, error) {
+	if opt == nil {
+		opt = &Options{}
+	}
+	check := *opt
+	check.Pairs = []Pair{}
+	if err := Changed(ctx, dst, &check, nil); err != nil { // there must be a state, of passes into this target
 		return 0, err
 	}
+	a := &adopter{byDir: map[string][]Change{}, n: len(changes)}
+	for _, c := range changes { // what is gone first: something else may be there under the name
+		switch c.Op {
+		case OpRename:
+			a.add(c.From, Change{Op: OpDelete, Path: c.From})
+		case OpDelete:
+			a.add(c.Path, c)
+		}
+	}
+	for _, c := range changes {
+		if c.Op != OpDelete {
+			a.add(c.Path, c)
+		}
+	}
+	var err error
 	if a.top, err = openTop(dst); err != nil {
 		return 0, err
 	}
@@ -161,16 +173,16 @@ func (a *adopter) dir(path string, changes []Change) error {
 	return nil
 }
 
-// name notes one name: the target as it is, the source as it never was.
+// name notes one name: the target as it was seen, the source as it never was.
 func (a *adopter) name(b *book, name string, c Change) error {
-	t, err := a.look(c.Path)
+	_, err := a.look(c.Path)
 	switch {
-	case isAbsent(err):
+	case isAbsent(err), err == nil && c.Op == OpDelete:
 		b.drop(name)
 		return nil
 	case err != nil:
 		return err
 	}
-	b.put(&entry{name: name, src: tuple{mode: t.typ()}, dst: t.tuple()}, false)
+	b.put(&entry{name: name, src: tuple{mode: c.seen.mode & unix.S_IFMT}, dst: c.seen}, false)
 	return nil
 }

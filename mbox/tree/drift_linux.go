@@ -149,7 +149,7 @@ func (d *drifter) name(dir int, path, base string, e *entry) error {
 			d.came = append(d.came, arrival{path, t})
 		}
 	case !d.state.mine(nameKey(path), &e.dst, &t) || e.dst.mode != t.mode || e.dst.uid != t.uid || e.dst.gid != t.gid:
-		d.other = append(d.other, Change{Op: OpUpdate, Path: path, Bytes: t.size})
+		d.other = append(d.other, Change{Op: OpUpdate, Path: path, Bytes: t.size, seen: t.tuple()})
 	}
 	return nil
 }
@@ -239,14 +239,14 @@ func (d *drifter) tell(each func(Change) error) error {
 	for _, c := range d.came {
 		if i, ok := old[c.st.ino]; ok && !moved[i] && c.st.regular() && d.gone[i].dst.size == c.st.size && d.gone[i].dst.mtime == c.st.mtime {
 			moved[i] = true
-			out = append(out, Change{Op: OpRename, Path: c.path, From: d.gone[i].path})
+			out = append(out, Change{Op: OpRename, Path: c.path, From: d.gone[i].path, seen: c.st.tuple()})
 			continue
 		}
 		size := c.st.size
 		if !c.st.regular() {
 			size = 0
 		}
-		out = append(out, Change{Op: OpCreate, Path: c.path, Bytes: size})
+		out = append(out, Change{Op: OpCreate, Path: c.path, Bytes: size, seen: c.st.tuple()})
 	}
 	slices.SortStableFunc(out, func(a, b Change) int { return strings.Compare(a.Path, b.Path) })
 	for i, g := range d.gone {

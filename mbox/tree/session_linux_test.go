@@ -255,7 +255,9 @@ func TestSessionEndedWhileIdle(t *testing.T) {
 	mu.Lock()
 	lines[len(lines)-1].Close()
 	mu.Unlock()
-	r.Start = func(context.Context, io.Reader, string, ...string) (io.ReadCloser, error) { return nil, errors.New("the line is cut") }
+	r.Start = func(context.Context, io.Reader, string, ...string) (io.ReadCloser, error) {
+		return nil, errors.New("the line is cut")
+	}
 	_, err = ask(t, r)
 	require.ErrorContains(t, err, "the line is cut")
 }

@@ -91,6 +91,8 @@ type Change struct {
 	Path  string `json:"path"`           // below the target root
 	From  string `json:"from,omitempty"` // of a rename or link: the present name below the target root
 	Bytes int64  `json:"bytes"`          // content bytes that would be written
+
+	seen tuple // of Changed: what is there then, so that the same name changed once more is another Change
 }
 
 // Event tells about one object that was dealt with.

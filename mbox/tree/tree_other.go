@@ -32,7 +32,11 @@ func Changed(ctx context.Context, dst string, opt *Options, each func(Change) er
 }
 
 // Adopt needs Linux; here it returns errors.ErrUnsupported.
-func Adopt(ctx context.Context, dst string, opt *Options) (int, error) { return 0, errLinuxOnly }
+func Adopt(ctx context.Context, dst string, opt *Options, changes []Change) (int, error) {
+	return 0, errLinuxOnly
+}
+
+type tuple struct{}
 
 // Serve needs Linux; here it returns errors.ErrUnsupported.
 func Serve(ctx context.Context, in io.Reader, out io.Writer) error {
