@@ -24,7 +24,11 @@ func (m *migration) redecide(ctx context.Context, p *plan) (*plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m.decide(ctx, known)
+	again, err := m.decide(ctx, known)
+	if err == nil {
+		again.folders = p.folders
+	}
+	return again, err
 }
 
 const accountsScript = `# read the account files

@@ -87,6 +87,7 @@ func (p *plan) compareDovecots(m *migration) error {
 	}
 	if configs[0] != nil {
 		p.judgePaths(configs[0])
+		p.folders = foldersOf(configs[0])
 	}
 	if configs[0] == nil || configs[1] == nil {
 		return nil

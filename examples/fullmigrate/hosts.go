@@ -68,6 +68,7 @@ func (p *plan) mail(m *migration, side int) (mail service.Mail) {
 	if at, err := filepath.EvalSymlinks(root); err == nil {
 		root = at
 	}
+	mail.Below = p.folders
 	for _, t := range p.trees {
 		at := [2]string{t.From, t.To}[side]
 		dirs := &mail.Homes

@@ -30,6 +30,7 @@ type plan struct {
 	passwords *shadow.Plan
 	carry     map[string][]byte      // what they were made from, of the old host
 	dovecots  [2]*dovecotconf.Config // of the old and the new host; nil where there is none
+	folders   []string               // below a home, in which the old Dovecot keeps mail, as far as its settings tell
 	choices   [2]dovecotconf.Choice  // how the two hosts pick POP3 UIDLs
 	address   *netcfg.Plan           // nil without -iface
 	taken     [2][]uint32            // uids and gids of the new host before the merge

@@ -35,7 +35,8 @@ func (p *plan) lost(m *migration, problems []tree.Problem) error {
 // isMail tells of a path on the new host whether mail programs would miss it.
 func (p *plan) isMail(name string) bool {
 	for _, t := range p.trees {
-		if t.inbox && t.To == name {
+		below, ok := strings.CutPrefix(name, t.To+"/")
+		if t.inbox && t.To == name || ok && slices.ContainsFunc(p.folders, func(dir string) bool { return strings.HasPrefix(below+"/", dir+"/") }) {
 			return true
 		}
 	}

@@ -110,6 +110,24 @@ func spool(root string) (string, error) {
 	return "var/mail", nil
 }
 
+// foldersOf lists where below a home a server keeps mail, up to what depends on the user.
+func foldersOf(c *dovecotconf.Config) (dirs []string) {
+	for _, v := range c.MailPaths() {
+		below, ok := strings.CutPrefix(v.Value, "%{home}/")
+		if !ok && (path.IsAbs(v.Value) || strings.HasPrefix(v.Value, "%{")) {
+			continue
+		}
+		fixed, _, cut := strings.Cut(below, "%{")
+		if cut {
+			fixed = path.Dir(fixed + "x")
+		}
+		if dir := path.Clean(fixed); dir != "." && fs.ValidPath(dir) {
+			dirs = append(dirs, dir)
+		}
+	}
+	return dirs
+}
+
 // judgePaths tells of mail that the old Dovecot keeps neither in homes nor in the spool: nobody copies it here.
 func (p *plan) judgePaths(old *dovecotconf.Config) {
 	for _, v := range old.MailPaths() {

@@ -29,7 +29,7 @@ func (p *plan) usedBy(root *os.Root, user int) (names []string, inbox string) {
 		} else {
 			inbox = "/" + t.To
 		}
-		for box, err := range tree.Mailboxes(root, t.To) {
+		for box, err := range tree.Mailboxes(root, t.To, p.folders...) {
 			if err != nil {
 				continue // the comparison tells of it
 			}

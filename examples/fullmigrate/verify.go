@@ -76,7 +76,7 @@ func (p *plan) compareMail(ctx context.Context, m *migration) error {
 		if m.remote() {
 			start = t.To
 		}
-		for box, err := range tree.Mailboxes(old, start) {
+		for box, err := range tree.Mailboxes(old, start, p.folders...) {
 			if err == nil {
 				root, at, to := old, box, t.To+strings.TrimPrefix(box, start)
 				if m.used(to, since) {

@@ -17,6 +17,7 @@ import (
 type Mail struct {
 	Spools []string // directories whose files are mailboxes, such as /var/mail, without symbolic links
 	Homes  []string // directories that hold homes, such as /home, without symbolic links
+	Below  []string // further directories of mail below a home, or mailboxes there: besides mail, Mail, Maildir and .imap
 }
 
 // Busy is a process that may still change a mailbox.
@@ -80,6 +81,10 @@ func (m Mail) patterns() (args []string) {
 	for _, dir := range m.Homes {
 		for _, below := range []string{"mail", "Mail", "Maildir", ".imap"} {
 			add(path.Join(escape(dir), "*", below, "*"))
+		}
+		for _, below := range m.Below {
+			add(path.Join(escape(dir), "*", escape(below)))
+			add(path.Join(escape(dir), "*", escape(below), "*"))
 		}
 	}
 	return args

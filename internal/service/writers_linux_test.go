@@ -36,6 +36,11 @@ func TestWriters(t *testing.T) {
 	require.ElementsMatch(t, []Busy{
 		{editor.Process.Pid, "sh", filepath.Join(h.dir, "home/anna/mail/drafts")}, {inbox.Process.Pid, "sh", h.box},
 	}, found)
+	mail := h.mail()
+	mail.Below = []string{"notes"}
+	found, err = Writers(t.Context(), &h.Host, mail)
+	require.NoError(t, err)
+	require.Len(t, found, 3, "the server says that notes are mail")
 }
 
 // script runs a shell script as a program of that name until the end of the test, when it has said a line.

@@ -14,10 +14,15 @@ import (
 
 // Mailboxes goes through the mailboxes at and below name, a slash path below root that holds no symbolic link: name itself
 // when it is an mbox, as /var/mail/USER; the mboxes in a directory called mail and below it, empty ones included, for an
-// empty file there is an empty folder; and every Maildir, its folders included. Indexes are not mailboxes. The order is
+// empty file there is an empty folder; and every Maildir, its folders included. folders are further directories of mboxes, or
+// mboxes, below name, as a server's mail_location names them. Indexes are not mailboxes. The order is
 // that of the names. Links are not followed. What cannot be read is yielded with its error, and the walk goes on; an
 // absent name has no mailboxes.
-func Mailboxes(root *os.Root, name string) iter.Seq2[string, error] {
+func Mailboxes(root *os.Root, name string, folders ...string) iter.Seq2[string, error] {
+	inMail := map[string]bool{}
+	for _, f := range folders {
+		inMail[path.Join(name, f)] = true
+	}
 	return func(yield func(string, error) bool) {
 		info, err := root.Lstat(name)
 		switch {
@@ -25,15 +30,15 @@ func Mailboxes(root *os.Root, name string) iter.Seq2[string, error] {
 		case err != nil:
 			yield(name, err)
 		case info.IsDir():
-			walkMailboxes(root, name, path.Base(name) == "mail", yield)
+			walkMailboxes(root, name, inMail, path.Base(name) == "mail", yield)
 		default:
 			yieldMbox(root, name, info, true, yield)
 		}
 	}
 }
 
-// walkMailboxes returns false when the caller wants no more. inMail: dir is a directory called mail, or below one.
-func walkMailboxes(root *os.Root, dir string, inMail bool, yield func(string, error) bool) bool {
+// walkMailboxes returns false when the caller wants no more. inMail: dir is a directory called mail or one of folders, or below one.
+func walkMailboxes(root *os.Root, dir string, folders map[string]bool, inMail bool, yield func(string, error) bool) bool {
 	entries, err := readDir(root, dir)
 	if err != nil {
 		return yield(dir, err)
@@ -51,10 +56,10 @@ func walkMailboxes(root *os.Root, dir string, inMail bool, yield func(string, er
 		switch {
 		case maildir && (e.Name() == "cur" || e.Name() == "new" || e.Name() == "tmp"), e.Name() == ".imap":
 		case e.IsDir():
-			if !walkMailboxes(root, name, inMail || e.Name() == "mail", yield) {
+			if !walkMailboxes(root, name, folders, inMail || e.Name() == "mail" || folders[name], yield) {
 				return false
 			}
-		case inMail && !maildir && e.Type().IsRegular():
+		case (inMail || folders[name]) && !maildir && e.Type().IsRegular():
 			info, err := e.Info()
 			if err != nil {
 				continue // gone since

@@ -57,6 +57,12 @@ func TestMailboxes(t *testing.T) {
 		}
 		require.Equal(t, want, got, name)
 	}
+	var got []string
+	for box, err := range Mailboxes(root, "home/anna", "outside", "absent", "mail/a") {
+		require.NoError(t, err)
+		got = append(got, box)
+	}
+	require.Equal(t, []string{"home/anna/mail/.hidden", "home/anna/mail/Empty", "home/anna/mail/Sent", "home/anna/mail/a/b/Deep", "home/anna/outside"}, got)
 	for box := range Mailboxes(root, "home") { // a caller may stop at once
 		require.Equal(t, "home/anna/mail/.hidden", box)
 		break
