@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/mailmove/mailmove/internal/cli"
+	"github.com/mailmove/mailmove/internal/mirror"
 )
 
 // oldHost is what the plan says of the old host.
@@ -23,8 +24,8 @@ type oldHost struct {
 	Dovecot string  `json:"dovecot"` // version
 	Clock   float64 `json:"clock_ahead_seconds"`
 
-	large []string   // small files that were too large
-	here  netip.Addr // that the connection goes to; the zero value when there is none
+	left []mirror.Left // small files that could not be looked at
+	here netip.Addr    // that the connection goes to; the zero value when there is none
 }
 
 // stay lists the addresses that cannot move, for the old host could not be reached afterwards.
@@ -120,8 +121,12 @@ func (p *plan) judgeHost(m *migration) {
 		p.note(finding{Part: "host", Rule: "CLOCK", Severity: "warn", Name: m.src, Advice: "set both clocks by NTP before the cutover",
 			Detail: fmt.Sprintf("the old host's clock is %.1f s %s this one's: times of mail that comes in after the move would jump", math.Abs(c), way)})
 	}
-	for _, name := range p.Old.large {
-		p.note(finding{Part: "host", Rule: "LARGE", Severity: "warn", Name: plain(name), Detail: "too large to be a configuration: it was not looked at", Advice: "look at it by hand"})
+	for _, l := range p.Old.left {
+		f := finding{Part: "host", Rule: "LARGE", Severity: "warn", Name: plain(l.Name), Detail: "too large to be a configuration: it was not looked at", Advice: "look at it by hand"}
+		if l.Size == 0 {
+			f.Rule, f.Detail = "RESTLESS", "its user changed it each time that it was read: it was not looked at"
+		}
+		p.note(f)
 	}
 }
 

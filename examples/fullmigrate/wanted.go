@@ -28,16 +28,16 @@ func (m *migration) fetch(ctx context.Context) error {
 	want := slices.Sorted(slices.Values(slices.Concat(accountFiles, netcfg.Paths(), wantedFiles, surroundings.Wanted(nil))))
 	want = slices.Compact(want)
 	for range 10 {
-		large, err := mirror.Fetch(ctx, m.old, "/", m.from, want...)
+		left, err := mirror.Fetch(ctx, m.old, "/", m.from, want...)
 		if err != nil {
 			return err
 		}
-		for _, name := range large {
-			if slices.Contains(accountFiles, name) {
-				return fmt.Errorf("%s: /%s has more than %d bytes", m.src, name, mirror.Most)
+		for _, l := range left {
+			if slices.Contains(accountFiles, l.Name) {
+				return fmt.Errorf("%s: /%s has %d bytes, want at most %d", m.src, l.Name, l.Size, mirror.Most)
 			}
 		}
-		m.host.large = large
+		m.host.left = left
 		more, err := m.named()
 		if err != nil {
 			return err

@@ -9,9 +9,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 
 	"github.com/mailmove/mailmove/internal/hostcmd"
 )
@@ -33,19 +35,26 @@ const (
 //
 // A symbolic link on the way is kept as one, with a target that leads to the same place below into, and what it leads to is
 // fetched as well. A directory is made, but of its contents only what is wanted. Other things than files, links and
-// directories are left out. large names the files that were left out because they are larger than Most.
+// directories are left out. left tells of files that were left out because they are larger than Most, or because a user,
+// whose file or directory it is, changed them each time that they were read; a file that is root's alone is an error then.
 //
 // into is 0700, so that what is below it is the caller's alone, and files are 0600. For root directories keep mode, owner
 // and group, and links their owner, because who made a link decides whether it may be followed. Private keys are left out:
 // what a pattern matches under a name for such, and any file that holds one.
-func Fetch(ctx context.Context, h *hostcmd.Host, root, into string, want ...string) (large []string, err error) {
-	for range attempts {
-		large, err = fetch(ctx, h, root, into, want)
+func Fetch(ctx context.Context, h *hostcmd.Host, root, into string, want ...string) (left []Left, err error) {
+	for i := range attempts {
+		left, err = fetch(ctx, h, root, into, want, i+1 == attempts)
 		if !changed(err) {
 			break
 		}
 	}
-	return large, err
+	return left, err
+}
+
+// Left is a file that was left out.
+type Left struct {
+	Name string // below the root
+	Size int64  // bytes, more than Most; 0: it could not be read as it stood still
 }
 
 // changed tells whether the error may be gone at the next attempt: exit status 1 of tar, and 2 where a name vanished.
@@ -57,16 +66,17 @@ func changed(err error) bool {
 // errRace tells that a name was no longer what the look at it had found.
 var errRace = errors.New("changed while it was read")
 
-func fetch(ctx context.Context, h *hostcmd.Host, root, into string, want []string) ([]string, error) {
+// fetch is one attempt. last: what users do not let us read is left out.
+func fetch(ctx context.Context, h *hostcmd.Host, root, into string, want []string, last bool) ([]Left, error) {
 	l, err := look(ctx, h, root, want)
 	if err != nil {
 		return nil, err
 	}
-	parent := filepath.Dir(into)
-	if err := os.MkdirAll(parent, 0o700); err != nil {
+	dir := filepath.Dir(into)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	stage, err := os.MkdirTemp(parent, "."+filepath.Base(into)+"-")
+	stage, err := os.MkdirTemp(dir, "."+filepath.Base(into)+"-")
 	if err != nil {
 		return nil, err
 	}
@@ -76,9 +86,17 @@ func fetch(ctx context.Context, h *hostcmd.Host, root, into string, want []strin
 		return nil, err
 	}
 	defer at.Close()
-	files, large, err := l.build(at)
+	files, left, err := l.build(at)
 	if err == nil && len(files) > 0 {
-		err = receive(ctx, h, root, at, files)
+		var restless map[string]bool
+		if restless, err = receive(ctx, h, root, at, files); err == nil {
+			for _, name := range slices.Sorted(maps.Keys(restless)) {
+				if !last || !l.ofUser(name) {
+					return nil, fmt.Errorf("%q: %w", name, errRace)
+				}
+				left = append(left, Left{Name: name})
+			}
+		}
 	}
 	if err == nil {
 		err = l.dress(at)
@@ -86,7 +104,17 @@ func fetch(ctx context.Context, h *hostcmd.Host, root, into string, want []strin
 	if err != nil {
 		return nil, err
 	}
-	return large, publish(stage, into)
+	return left, publish(stage, into)
+}
+
+// ofUser tells whether somebody else than root can have changed a file, or put another into its place.
+func (l *listing) ofUser(name string) bool {
+	for ; name != ""; name = parent(name) {
+		if l.seen[name].uid != 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // publish puts the new directory in place of the earlier one. Nobody finds a half: at worst, for a moment, none.

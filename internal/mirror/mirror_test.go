@@ -74,9 +74,9 @@ func tree(t *testing.T, dir string) map[string]string {
 func get(t *testing.T, h *hostcmd.Host, root string, want ...string) map[string]string {
 	t.Helper()
 	into := filepath.Join(t.TempDir(), "mirror")
-	large, err := Fetch(context.Background(), h, root, into, want...)
+	left, err := Fetch(context.Background(), h, root, into, want...)
 	require.NoError(t, err)
-	require.Empty(t, large)
+	require.Empty(t, left)
 	return tree(t, into)
 }
 
@@ -159,9 +159,9 @@ func TestTooLargeIsToldAndLeftOut(t *testing.T) {
 	root := host(t, "etc/passwd", "p", "home/al/.procmailrc", "")
 	require.NoError(t, os.Truncate(filepath.Join(root, "home/al/.procmailrc"), 1<<40))
 	into := filepath.Join(t.TempDir(), "m")
-	large, err := Fetch(context.Background(), here, root, into, "etc/passwd", "home/al/.procmailrc")
+	left, err := Fetch(context.Background(), here, root, into, "etc/passwd", "home/al/.procmailrc")
 	require.NoError(t, err)
-	require.Equal(t, []string{"home/al/.procmailrc"}, large)
+	require.Equal(t, []Left{{"home/al/.procmailrc", 1 << 40}}, left)
 	require.NoFileExists(t, filepath.Join(into, "home/al/.procmailrc"))
 	require.FileExists(t, filepath.Join(into, "etc/passwd"))
 }
@@ -253,7 +253,12 @@ func TestHostileArchives(t *testing.T) {
 			_, err := Fetch(context.Background(), here, root, into, "etc/passwd")
 			require.NoError(t, err)
 			programs(t, "tar", "cat >/dev/null; exec cat "+archive(t, heads...))
-			_, err = Fetch(context.Background(), here, root, into, "etc/passwd")
+			skipped, err := Fetch(context.Background(), here, root, into, "etc/passwd")
+			if os.Geteuid() != 0 && err == nil { // it is a user's file then
+				require.Equal(t, []Left{{Name: "etc/passwd"}}, skipped)
+				require.Equal(t, map[string]string{"etc/": ""}, tree(t, into))
+				return
+			}
 			require.Error(t, err)
 			require.NotContains(t, err.Error(), "evil")
 			require.Equal(t, map[string]string{"etc/": "", "etc/passwd": "good"}, tree(t, into), "the earlier one stays")
@@ -303,6 +308,41 @@ func TestAFileThatChangesMeanwhileIsReadAgain(t *testing.T) {
 	programs(t, "tar", "cat >/dev/null; echo it changes >&2; exit 1")
 	_, err := Fetch(context.Background(), here, root, filepath.Join(t.TempDir(), "m"), "etc/aliases")
 	require.ErrorContains(t, err, "read the small files: exit status 1: it changes")
+}
+
+// TestOneUsersFileThatNeverStandsStill is left out and told, whatever its user does with it, and keeps nobody else's from being read.
+func TestOneUsersFileThatNeverStandsStill(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root: files of several users")
+	}
+	program := oracle.Need(t, "tar")
+	for name, act := range map[string]string{
+		"written to":    program + ` "$@"; rc=$?; [ -e $f ] && echo "tar: ./home/al/.forward: file changed as we read it" >&2 && exit 1; exit $rc`,
+		"link":          `rm -rf $f; ln -s ../../secret $f; ` + program + ` "$@"; rc=$?; rm $f; echo f >$f; chown 1000 $f; exit $rc`,
+		"directory":     `rm -rf $f; mkdir $f; ` + program + ` "$@"; rc=$?; rmdir $f; echo f >$f; exit $rc`,
+		"gone":          `rm -rf $f; ` + program + ` "$@"; rc=$?; echo f >$f; exit $rc`,
+		"grown":         `truncate -s ` + fmt.Sprint(Most+1) + ` $f; ` + program + ` "$@"; rc=$?; echo f >$f; exit $rc`,
+		"another's now": `rm -rf $f; echo x >$f; ` + program + ` "$@"; rc=$?; echo "tar: ./home/al/.forward: Cannot stat: No such file or directory" >&2; exit 2`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := host(t, "etc/passwd", "p", "home/al/.forward", "f", "home/bo/.forward", "b", "secret", "SECRET")
+			require.NoError(t, os.Chown(filepath.Join(root, "home/al"), 1000, 1000))
+			programs(t, "tar", "f="+filepath.Join(root, "home/al/.forward")+"\n"+act)
+			into := filepath.Join(t.TempDir(), "m")
+			want := []string{"etc/passwd", "home/*/.forward"}
+			left, err := Fetch(context.Background(), here, root, into, want...)
+			require.NoError(t, err)
+			require.Equal(t, []Left{{Name: "home/al/.forward"}}, left)
+			require.Equal(t, map[string]string{"etc/": "", "etc/passwd": "p", "home/": "", "home/al/": "", "home/bo/": "", "home/bo/.forward": "b"}, tree(t, into))
+
+			// What is root's alone is never left out.
+			require.NoError(t, os.Chown(filepath.Join(root, "home/al"), 0, 0))
+			require.NoError(t, os.Chown(filepath.Join(root, "home/al/.forward"), 0, 0))
+			programs(t, "tar", "f="+filepath.Join(root, "home/al/.forward")+"\n"+strings.ReplaceAll(act, "chown 1000 $f", ":"))
+			_, err = Fetch(context.Background(), here, root, into, want...)
+			require.Error(t, err)
+		})
+	}
 }
 
 func TestMissingPrograms(t *testing.T) {

@@ -17,7 +17,7 @@ import (
 )
 
 // build makes directories and links, and tells which files are to come and which are too large.
-func (l *listing) build(at *os.Root) (files map[string]bool, large []string, err error) {
+func (l *listing) build(at *os.Root) (files map[string]bool, large []Left, err error) {
 	files = map[string]bool{}
 	total := int64(0)
 	dirs := map[string]bool{"": true}
@@ -33,7 +33,7 @@ func (l *listing) build(at *os.Root) (files map[string]bool, large []string, err
 		case o.kind == 'l':
 			err = at.Symlink(inside(parent(name), o.target), name)
 		case o.kind == 'f' && o.size > Most:
-			large = append(large, name)
+			large = append(large, Left{name, o.size})
 		case o.kind == 'f':
 			files[name] = true
 			total += o.size
@@ -56,64 +56,96 @@ func byDepth(a, b string) int {
 	return strings.Compare(a, b)
 }
 
+// sendScript sends the files as an archive, and after it what tar said.
 const sendScript = `# read the small files
 LC_ALL=C; export LC_ALL
 cd "$1" || exit 3
-exec tar --null --no-recursion --hard-dereference --format=posix -c -f - -T -`
+exec 3>&1
+said=$(tar --null --no-recursion --hard-dereference --format=posix --quoting-style=literal -c -f - -T - 2>&1 >&3)
+rc=$?
+printf '%s\n' "$said"
+[ -z "$said" ] || printf '%s\n' "$said" >&2
+exit $rc`
 
-// receive fetches the content of the files.
-func receive(ctx context.Context, h *hostcmd.Host, root string, at *os.Root, files map[string]bool) error {
+// receive fetches the content of the files. restless are those that were no longer there, were something else or were written to
+// while they were read: there is nothing of them.
+func receive(ctx context.Context, h *hostcmd.Host, root string, at *os.Root, files map[string]bool) (restless map[string]bool, err error) {
 	var names bytes.Buffer
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		names.WriteString("./" + name + "\x00")
 	}
 	stream, err := h.Start(ctx, &names, "sh", "-c", sendScript, "sh", root)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	err = unpack(h, at, stream, files)
-	if closed := stream.Close(); closed != nil { // why it ended says more than that it did
-		err = closed
+	restless, said, err := unpack(h, at, stream, files)
+	closed := stream.Close()
+	switch {
+	case closed != nil && (err != nil || len(said) == 0 || !changed(closed)):
+		err = closed // why it ended says more than that it did
+	case closed != nil:
+		for _, name := range said {
+			restless[name] = true
+			if e := at.Remove(name); e != nil && !errors.Is(e, fs.ErrNotExist) {
+				err = e
+			}
+		}
 	}
-	if err == nil && len(files) > 0 {
-		err = fmt.Errorf("%q: %w", slices.Min(slices.Collect(maps.Keys(files))), errRace)
+	for name, missing := range files {
+		if missing && err == nil {
+			restless[name] = true
+		}
 	}
-	return err
+	return restless, err
 }
 
-// unpack takes from files what it has received.
-func unpack(h *hostcmd.Host, at *os.Root, stream io.Reader, files map[string]bool) error {
+// unpack writes what comes, and says in files what did not. said are the names that tar complained about.
+func unpack(h *hostcmd.Host, at *os.Root, stream io.Reader, files map[string]bool) (restless map[string]bool, said []string, err error) {
+	restless = map[string]bool{}
 	total := int64(0)
 	for r := tar.NewReader(stream); ; {
 		head, err := r.Next()
-		if err == io.EOF {
-			// What follows the end of the archive is padding.
-			n, err := io.Copy(io.Discard, io.LimitReader(stream, 1<<20))
-			if n == 1<<20 {
-				err = refuse(h, "more than the archive")
-			}
-			return err
+		if errors.Is(err, io.EOF) {
+			said, err = complaints(h, stream, files)
+			return restless, said, err
 		}
 		if err != nil {
-			return err
+			return nil, nil, err
 		}
-		name := strings.TrimPrefix(head.Name, "./")
-		switch {
-		case !files[name]:
-			return refuse(h, "the file %q", head.Name)
-		case head.Typeflag != tar.TypeReg:
-			return fmt.Errorf("%q: %w", name, errRace)
-		case head.Size > Most:
-			return fmt.Errorf("%q: has %d bytes by now, want at most %d: %w", name, head.Size, Most, errRace)
+		name := strings.TrimSuffix(strings.TrimPrefix(head.Name, "./"), "/") // a directory in its place has a slash
+		if !files[name] {
+			return nil, nil, refuse(h, "the file %q", head.Name)
 		}
 		if total += head.Size; total > mostBytes {
-			return refuse(h, "files of more than %d bytes in all", mostBytes)
+			return nil, nil, refuse(h, "files of more than %d bytes in all", mostBytes)
+		}
+		files[name] = false
+		if head.Typeflag != tar.TypeReg || head.Size > Most {
+			restless[name] = true
+			continue
 		}
 		if err := write(at, name, r); err != nil {
-			return err
+			return nil, nil, err
 		}
-		delete(files, name)
 	}
+}
+
+// complaints reads what follows the end of the archive: padding, and lines such as "tar: ./NAME: file changed as we read it".
+func complaints(h *hostcmd.Host, stream io.Reader, files map[string]bool) (names []string, err error) {
+	rest, err := io.ReadAll(io.LimitReader(stream, 1<<20))
+	if len(rest) == 1<<20 {
+		err = refuse(h, "more than the archive")
+	}
+	for line := range strings.Lines(string(bytes.TrimLeft(rest, "\x00"))) {
+		_, line, _ := strings.Cut(line, ": ./") // behind the name of the program
+		for i := range line {
+			if _, known := files[line[:i]]; known && strings.HasPrefix(line[i:], ": ") {
+				names = append(names, line[:i])
+				break
+			}
+		}
+	}
+	return names, err
 }
 
 // write keeps a file, but for one that holds a private key.
