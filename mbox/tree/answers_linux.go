@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"archive/tar"
 	"context"
 	"errors"
 	"fmt"
@@ -18,62 +17,72 @@ func (q *request) bare() bool {
 // errAgain says that a file changed while it was sent, and can be asked for once more.
 var errAgain = errors.New("changed while it was sent")
 
-// kinds are the letters of a manifest for the types that the program sends.
-var kinds = map[byte]byte{tar.TypeReg: 'f', tar.TypeDir: 'd', tar.TypeSymlink: 'l', tar.TypeFifo: 'p', tar.TypeChar: 'c', tar.TypeBlock: 'b'}
+// unwrap goes through what the program sends upon a fetch.
+func (f *flight) unwrap(ctx context.Context, want []*request, in *parcels) error {
+	var p parcel
+	for {
+		err := in.next(&p)
+		if errors.Is(err, errEnd) {
+			return in.close()
+		}
+		if err == nil && p.kind == parcelNow {
+			f.heed(&p)
+			continue
+		}
+		if err == nil && (p.place >= uint64(len(want)) || want[p.place].answered) {
+			err = in.fail(fmt.Errorf("the old host answers request %d of %d twice, or unasked", p.place, len(want)))
+		}
+		if err == nil {
+			err = f.answer(ctx, want[p.place], &p, in)
+		}
+		if err != nil {
+			return joinEnd(err, in.close())
+		}
+	}
+}
 
-// heed takes the times of a directory in which a mailbox was locked. False: the header is of something else.
-func (f *flight) heed(name string, h *tar.Header, in *archives) (bool, error) {
-	text, ok := h.PAXRecords[paxNow]
-	if !ok || f.r.plain {
-		return false, nil
-	}
-	var k known
-	if err := k.parse('d', text); err != nil {
-		return true, in.fail(fmt.Errorf("directory %q: %w", name, err))
-	}
+// heed takes the times of a directory in which a mailbox was locked.
+func (f *flight) heed(p *parcel) {
 	f.r.mu.Lock()
 	defer f.r.mu.Unlock()
-	f.r.after[name] = k.st
-	return true, nil
+	f.r.after[p.text] = p.st
 }
 
 // answer deals with one answer of the program. An error means that the stream is broken; what is wrong with the object is
 // listed.
-func (f *flight) answer(ctx context.Context, i int, h *tar.Header, in *archives) error {
-	q := &f.batch[i]
+func (f *flight) answer(ctx context.Context, q *request, p *parcel, in *parcels) error {
 	q.answered = true
-	if why, ok := h.PAXRecords[paxRefused]; ok {
-		f.refused(q, why)
+	if p.kind == parcelRefused {
+		f.refused(q, p.text)
 		return nil
 	}
-	var k known
-	if err := k.parse(kinds[h.Typeflag], h.PAXRecords[paxNumbers]); err != nil {
+	as, err := carriedAttrs(p.attrs)
+	if err != nil {
 		return in.fail(fmt.Errorf("object %q: %w", q.path, err))
 	}
 	if q.dir != nil {
-		if src := q.dir.src.(*remoteDir); k.st.same(&q.dir.st) {
+		if src := q.dir.src.(*remoteDir); p.st.same(&q.dir.st) {
 			q.state = arrived
-			src.as, src.noAttrs = attrsIn(h), false
+			src.as, src.noAttrs = as, false
 		}
 		return nil
 	}
 	if ctx.Err() != nil || q.it.d.pair.stopped.Load() {
 		return ctx.Err()
 	}
-	if q.dressed() && !k.st.still(&q.it.st) {
+	if q.dressed() && !p.st.still(&q.it.st) {
 		f.giveUp(q)
 		q.v.op = OpUpdate
 		f.want(q.it.d, q.it, &q.v, q.tries+1)
 		return nil
 	}
-	err := f.admitted(q.it, &k.st)
-	if err == nil {
-		err = f.put(ctx, q, h, in)
+	if err = f.admitted(q.it, &p.st); err == nil {
+		err = f.put(ctx, q, p, as, in)
 	}
 	switch {
 	case err == nil:
 		q.state = arrived
-	case in.broken:
+	case in.torn:
 		return err
 	case errors.Is(err, errDigest) && len(q.old) > 0 && q.tries == 0, // the old copy changed meanwhile: all of it, then
 		errors.Is(err, errAgain) && q.it.d.hold == nil:
@@ -104,8 +113,7 @@ func (f *flight) admitted(it *item, st *stat) error {
 }
 
 // put gives the target what has come.
-func (f *flight) put(ctx context.Context, q *request, h *tar.Header, in *archives) error {
-	as := attrsIn(h)
+func (f *flight) put(ctx context.Context, q *request, p *parcel, as []attr, in *parcels) error {
 	if q.dressed() {
 		return f.s.dress(q.it, &q.v, &q.it.st, as)
 	}
@@ -113,11 +121,11 @@ func (f *flight) put(ctx context.Context, q *request, h *tar.Header, in *archive
 		q.it.d.src.(*remoteDir).keep(q.it.name, as)
 		return f.s.special(q.it, &q.v)
 	}
-	if why := h.PAXRecords[paxSkipped]; why != "" {
-		f.s.p.skip(q.it.path(), "dotlock", "copied under the kernel's locks alone: "+why)
+	if p.skipped != "" {
+		f.s.p.skip(q.it.path(), "dotlock", "copied under the kernel's locks alone: "+p.skipped)
 	}
-	body := &streamFile{st: q.it.st, in: in, as: as, f: f, q: q, helper: true, pieces: h.PAXRecords[paxPieces], body: h.Size}
-	if body.pieces == "" && h.Size != body.st.size+1 || h.Size < 1 {
+	body := &streamFile{st: q.it.st, in: in, as: as, f: f, q: q, helper: true, pieces: p.digest, body: p.body}
+	if body.pieces == "" && p.body != body.st.size+1 || p.body < 1 {
 		return in.fail(errors.New("a body that does not add up"))
 	}
 	st := body.st

@@ -56,19 +56,14 @@ done 2>&1 >&3; exit 0) || { printf '%s\n' "$e" >&2; exit 9; }
 printf 'MAILMOVE %s\0' "$e"`
 
 // fetch asks for objects, in the order given.
-func (s *remote) fetch(ctx context.Context, want []request) (*archives, error) {
-	in, arg := sections(want), s.tarOptions(want)
+func (s *remote) fetch(ctx context.Context, want []*request) (io.ReadCloser, error) {
 	if !s.plain {
-		in, arg = encodeRequests(want), s.wait.String()
+		return s.ask(ctx, encodeRequests(want), "fetch", s.top(), s.wait.String())
 	}
-	out, err := s.start(ctx, in, "fetch", fetchScript, s.top(), arg)
-	if err != nil {
-		return nil, err
-	}
-	return &archives{in: bufio.NewReaderSize(out, 256<<10), out: out, dir: "."}, nil
+	return s.start(ctx, sections(want), "fetch", fetchScript, s.top(), s.tarOptions(want))
 }
 
-func (s *remote) tarOptions(want []request) string {
+func (s *remote) tarOptions(want []*request) string {
 	opt := ""
 	if s.m.head.features["xattrs"] {
 		opt = "--xattrs --xattrs-include=*"
@@ -94,10 +89,10 @@ type rights struct {
 const noGroup = 65534
 
 // sections says what is to be read with whose rights; see asOwner.
-func sections(want []request) []byte {
+func sections(want []*request) []byte {
 	var b bytes.Buffer
 	for len(want) > 0 {
-		q, n := &want[0], 1
+		q, n := want[0], 1
 		dir, _ := splitPath(q.path)
 		var list []string
 		for list = append(list, q.path); n < len(want) && want[n].rights == q.rights; n++ {
@@ -165,10 +160,12 @@ printf 'MAILMOVE\n'`
 
 // sums asks for the SHA-256 of files; one that cannot be read is missing from the answer. What its owner cannot read, root
 // reads.
-func (s *remote) sums(ctx context.Context, want []request) (map[string][sha256.Size]byte, error) {
+func (s *remote) sums(ctx context.Context, want []*request) (map[string][sha256.Size]byte, error) {
 	all := map[string][sha256.Size]byte{}
 	for i, q := range want {
-		want[i].quiet = s.plain && q.it != nil && !q.it.d.messages
+		c := *q // with other rights
+		c.quiet = s.plain && q.it != nil && !q.it.d.messages
+		want[i] = &c
 	}
 	for ; len(want) > 0; want = unread(want, all) {
 		out, err := s.start(ctx, sections(want), "sum", sumScript, s.top())
@@ -188,7 +185,7 @@ func (s *remote) sums(ctx context.Context, want []request) (map[string][sha256.S
 }
 
 // unread gives what has no sum yet and is worth a second try as root.
-func unread(want []request, got map[string][sha256.Size]byte) (again []request) {
+func unread(want []*request, got map[string][sha256.Size]byte) (again []*request) {
 	for _, q := range want {
 		if _, ok := got[q.path]; !ok && !q.in && q.uid != 0 {
 			q.in = true

@@ -88,9 +88,9 @@ type canarySum struct {
 }
 
 func (p *pass) deadSum(ctx context.Context, r *remote, list []canarySum) (path string, err error) {
-	var want []request
+	var want []*request
 	for _, c := range list {
-		want = append(want, request{path: c.from, rights: rights{in: r.plain}})
+		want = append(want, &request{path: c.from, rights: rights{in: r.plain}})
 	}
 	sums, err := r.sums(ctx, want)
 	if err != nil {

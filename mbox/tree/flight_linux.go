@@ -2,6 +2,7 @@ package tree
 
 import (
 	"archive/tar"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -74,12 +75,7 @@ func (f *flight) finish(err error) {
 
 // check asks for sums where the content is probably the same, and settles what is.
 func (f *flight) check(ctx context.Context) error {
-	var want []request
-	for _, q := range f.batch {
-		if q.it != nil && q.v.check {
-			want = append(want, q)
-		}
-	}
+	want := f.those(func(q *request) bool { return q.it != nil && q.v.check })
 	if len(want) == 0 {
 		return nil
 	}
@@ -141,24 +137,38 @@ func (f *flight) fetch(ctx context.Context) error {
 			return err
 		}
 	}
-	var want []request
-	for _, q := range f.batch {
-		if (q.it != nil || q.dir != nil) && q.state == wanted {
-			want = append(want, q)
+	return f.receive(ctx, f.those(func(q *request) bool { return (q.it != nil || q.dir != nil) && q.state == wanted }))
+}
+
+// those gives the requests of a batch that are meant.
+func (f *flight) those(meant func(q *request) bool) []*request {
+	list := make([]*request, 0, len(f.batch))
+	for i := range f.batch {
+		if q := &f.batch[i]; meant(q) {
+			list = append(list, q)
 		}
 	}
-	return f.receive(ctx, want)
+	return list
 }
 
 // receive goes through the objects of one answer.
-func (f *flight) receive(ctx context.Context, want []request) error {
+func (f *flight) receive(ctx context.Context, want []*request) error {
 	if len(want) == 0 {
 		return nil
 	}
-	in, err := f.r.fetch(ctx, want)
+	out, err := f.r.fetch(ctx, want)
 	if err != nil {
 		return err
 	}
+	in := bufio.NewReaderSize(out, 256<<10)
+	if f.r.plain {
+		return f.unpack(ctx, &archives{in: in, out: out, dir: "."})
+	}
+	return f.unwrap(ctx, want, &parcels{in: in, out: out})
+}
+
+// unpack goes through tar archives.
+func (f *flight) unpack(ctx context.Context, in *archives) error {
 	for {
 		h, err := in.next()
 		if err != nil {
@@ -168,19 +178,12 @@ func (f *flight) receive(ctx context.Context, want []request) error {
 			return err
 		}
 		name := joinPath(in.dir, path.Clean(h.Name))
-		if ok, err := f.heed(name, h, in); err != nil {
-			return joinEnd(err, in.close())
-		} else if ok {
-			continue
-		}
 		i := f.next(name)
-		if i < 0 && f.r.plain { // a tar that its user traces can say anything; what is said for others they say themselves
+		if i < 0 { // a tar that its user traces can say anything; what is said for others they say themselves
 			return joinEnd(in.fail(fmt.Errorf("the old host sent %q twice, or unasked", name)), in.close())
 		}
-		if i >= 0 {
-			if err := f.take(ctx, i, h, in); err != nil {
-				return joinEnd(err, in.close())
-			}
+		if err := f.take(ctx, i, h, in); err != nil {
+			return joinEnd(err, in.close())
 		}
 	}
 }
@@ -188,7 +191,7 @@ func (f *flight) receive(ctx context.Context, want []request) error {
 // next gives the place of the first request for a path that has no answer yet; -1: there is none.
 func (f *flight) next(name string) int {
 	for _, i := range f.at[name] {
-		if f.batch[i].state == wanted && !f.batch[i].answered {
+		if f.batch[i].state == wanted {
 			return i
 		}
 	}
@@ -199,8 +202,6 @@ func (f *flight) next(name string) int {
 func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) error {
 	q := &f.batch[i]
 	switch {
-	case !f.r.plain:
-		return f.answer(ctx, i, h, in)
 	case q.dir != nil:
 		if h.Typeflag == tar.TypeDir {
 			q.state = arrived
@@ -234,7 +235,7 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		st := q.it.st
 		err = f.s.copyOpen(ctx, f.worker, &streamFile{st: st, in: in, as: as, f: f, q: q}, &st, q.it, &q.v, f.buf)
 	}
-	if err != nil && !in.broken {
+	if err != nil && !in.broken() {
 		q.state = failed
 		f.s.p.failIn(q.it.d, q.it.path(), op, err)
 		err = nil

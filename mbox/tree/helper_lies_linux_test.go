@@ -1,8 +1,9 @@
 package tree
 
 import (
-	"archive/tar"
+	"bufio"
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"io"
@@ -32,24 +33,26 @@ func (lie falseAnswer) instead(answer []byte) []byte {
 		}
 	}
 	var out bytes.Buffer
-	in, w := tar.NewReader(bytes.NewReader(answer)), tar.NewWriter(&out)
+	post := func(p *parcel, body []byte) {
+		head := p.encode(nil)
+		out.Write(binary.AppendUvarint(nil, uint64(len(head))))
+		out.Write(head)
+		out.Write(body)
+	}
+	in := &parcels{in: bufio.NewReader(bytes.NewReader(answer))}
 	for {
-		h, err := in.Next()
-		if errors.Is(err, io.EOF) {
-			check(w.Close())
-			return append(out.Bytes(), trailer+"\x00"...)
+		var p parcel
+		err := in.next(&p)
+		if errors.Is(err, errEnd) {
+			post(&p, nil)
+			return out.Bytes()
 		}
 		check(err)
-		h.Format = tar.FormatPAX
-		if filepath.Base(h.Name) != "alice" {
-			check(w.WriteHeader(h))
-			_, err = io.Copy(w, in)
-			check(err)
+		whole, err := io.ReadAll(in)
+		check(err)
+		if p.kind != parcelObject || p.st.size == int64(len(mail)) { // not of hers
+			post(&p, whole)
 			continue
-		}
-		delete(h.PAXRecords, paxPieces)
-		if lie.digest != "" {
-			h.PAXRecords[paxPieces] = lie.digest
 		}
 		var body bytes.Buffer
 		text := lie.text
@@ -61,10 +64,8 @@ func (lie falseAnswer) instead(answer []byte) []byte {
 			}
 		}
 		body.WriteString(text + lie.tail)
-		h.Size = int64(body.Len())
-		check(w.WriteHeader(h))
-		_, err = w.Write(body.Bytes())
-		check(err)
+		p.digest, p.body = lie.digest, int64(body.Len())
+		post(&p, body.Bytes())
 	}
 }
 

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"archive/tar"
 	"bufio"
 	"context"
 	"encoding/binary"
@@ -9,26 +8,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/mailmove/mailmove/mbox"
 )
 
-// What the program itself sends of an object bears its numbers as in a manifest, taken while it was open. A regular file's
-// body is its content and a last byte, see sentWhole. Where not all is sent there is the digest of the content and the
-// body begins with a list of pieces, three varints each: kind, first, length. A literal's bytes follow it, a hole has none, and
-// an old piece is so many bytes at that place of the copy at the target, which the asker described by the sums of its chunks.
-const (
-	paxNumbers = "MAILMOVE.numbers"
-	paxPieces  = "MAILMOVE.pieces"  // digest in hexadecimal digits, or "-" for none
-	paxRefused = "MAILMOVE.refused" // why an object is not sent
-	paxSkipped = "MAILMOVE.skipped" // why a mailbox was copied without a dotlock
-	paxNow     = "MAILMOVE.now"     // numbers of a directory in which locks were taken, at the end
-	gone       = "gone"             // the reason that counts for nothing
-)
-
+// The kinds of pieces, see parcel.
 const (
 	pieceLiteral = iota
 	pieceHole
@@ -55,13 +41,28 @@ func (p piece) size() int64 {
 	return n
 }
 
-// encodeRequests writes what is wanted: twice the length of the path, and one more when only what describes the object is
-// wanted; path; length and chunks of the copy at the target, where there are any.
-func encodeRequests(want []request) (b []byte) {
+// What a request tells besides its path.
+const (
+	askBare = 1 << iota // only what describes the object is wanted
+	askFile             // it was a regular file when it was listed
+	askBits = iota
+)
+
+// encodeRequests writes what is wanted: the length of the path, with askBits more of the above below it; path; length and chunks of
+// the copy at the target, where there are any.
+func encodeRequests(want []*request) []byte {
+	n := 0
 	for _, q := range want {
-		n := uint64(len(q.path)) << 1
+		n += len(q.path) + len(q.old) + 8
+	}
+	b := make([]byte, 0, n)
+	for _, q := range want {
+		n := uint64(len(q.path)) << askBits
 		if q.bare() {
-			n++
+			n |= askBare
+		}
+		if q.it != nil && q.it.st.regular() {
+			n |= askFile
 		}
 		b = append(binary.AppendUvarint(b, n), q.path...)
 		b = append(binary.AppendUvarint(b, uint64(len(q.old))), q.old...)
@@ -230,29 +231,4 @@ func (s *server) plan(fd int, st *stat, old mbox.ChunkList) (ps []piece, digest 
 		return nil
 	})
 	return ps, hex.EncodeToString(d[:]), err
-}
-
-// header describes an object.
-func header(p string, st *stat, as []attr) *tar.Header {
-	h := &tar.Header{Name: p, Mode: int64(st.perm()), Uid: int(st.uid), Gid: int(st.gid), PAXRecords: map[string]string{paxNumbers: numbers(st)}, Format: tar.FormatPAX}
-	switch {
-	case st.regular():
-		h.Typeflag = tar.TypeReg
-	case st.dir():
-		h.Typeflag = tar.TypeDir
-	case st.typ() == unix.S_IFLNK:
-		h.Typeflag, h.Linkname = tar.TypeSymlink, "."
-	case st.typ() == unix.S_IFIFO:
-		h.Typeflag = tar.TypeFifo
-	default:
-		h.Typeflag = tar.TypeChar
-	}
-	for _, a := range as {
-		if a.name == flagsAttr {
-			h.PAXRecords[paxFlags] = hex.EncodeToString(a.value)
-		} else if !strings.Contains(a.name, "=") {
-			h.PAXRecords["SCHILY.xattr."+a.name] = string(a.value)
-		}
-	}
-	return h
 }

@@ -1,7 +1,6 @@
 package tree
 
 import (
-	"archive/tar"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -17,26 +16,27 @@ import (
 
 // asked is one request.
 type asked struct {
+	place uint64 // counted from 0
 	path  string
 	attrs bool           // only what describes it
+	file  bool           // it was a regular file when it was listed
 	old   mbox.ChunkList // of the copy that the asker has
 }
 
 // fetch sends objects, or says why it cannot, in the order of asking; then how the directories are now in which mailboxes were
 // locked, for a dotlock changes their times.
 func (s *server) fetch() error {
-	w := tar.NewWriter(s.out)
 	s.locked = map[string]bool{}
-	for {
+	for n := uint64(0); ; n++ {
 		q, err := s.request()
 		if errors.Is(err, io.EOF) {
 			break
 		}
-		if err == nil {
+		if q.place = n; err == nil {
 			err = s.alive()
 		}
 		if err == nil {
-			err = s.send(w, q)
+			err = s.send(&q)
 		}
 		if err != nil {
 			return err
@@ -44,18 +44,12 @@ func (s *server) fetch() error {
 	}
 	for _, p := range sortedKeys(s.locked) {
 		if _, _, st, err := s.find(p); err == nil && st.dir() {
-			h := header(p, &st, nil)
-			h.PAXRecords = map[string]string{paxNow: numbers(&st)}
-			if err := w.WriteHeader(h); err != nil {
+			if err := s.post(&parcel{kind: parcelNow, text: p, st: st}); err != nil {
 				return err
 			}
 		}
 	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	_, err := s.out.WriteString(trailer + "\x00")
-	return err
+	return s.post(&parcel{kind: parcelEnd})
 }
 
 func (s *server) request() (q asked, err error) {
@@ -66,7 +60,7 @@ func (s *server) request() (q asked, err error) {
 			return q, err
 		}
 		if i == 0 {
-			q.attrs, n = n&1 == 1, n>>1
+			q.attrs, q.file, n = n&askBare != 0, n&askFile != 0, n>>askBits
 		}
 		if n > maxChunks*32 {
 			return q, fmt.Errorf("serve: %d bytes", n)
@@ -93,17 +87,17 @@ func line(err error) error {
 }
 
 // send answers one request. The error is of the line or of ctx.
-func (s *server) send(w *tar.Writer, q asked) error {
+func (s *server) send(q *asked) error {
 	for until := time.Now().Add(s.wait); ; {
-		err := s.try(w, q)
+		err := s.try(q)
 		switch {
 		case err == nil || s.ctx.Err() != nil || errors.As(err, new(lineError)):
 			return errors.Join(err, s.ctx.Err())
 		case isAbsent(err):
-			return s.refuse(w, q.path, gone)
+			return s.refuse(q, gone)
 		case !time.Now().Before(until) ||
 			!errors.Is(err, lockfile.ErrLocked) && !errors.Is(err, lockfile.ErrReplaced) && !errors.Is(err, errSwapped):
-			return s.refuse(w, q.path, err.Error())
+			return s.refuse(q, err.Error())
 		}
 		if err := pause(s.ctx); err != nil {
 			return err
@@ -112,28 +106,45 @@ func (s *server) send(w *tar.Writer, q asked) error {
 }
 
 // refuse says why an object is not sent.
-func (s *server) refuse(w *tar.Writer, p, why string) error {
-	return w.WriteHeader(&tar.Header{Name: p, Typeflag: tar.TypeReg, Format: tar.FormatPAX, PAXRecords: map[string]string{paxRefused: why}})
+func (s *server) refuse(q *asked, why string) error {
+	return s.post(&parcel{kind: parcelRefused, place: q.place, text: why})
+}
+
+// open opens a regular file. One that was a file when it was listed is opened without a look before: nothing happens to what an
+// owner may have put in its place. fd is -1 for what is no file.
+func (s *server) open(q *asked) (fd, dir int, name string, st stat, err error) {
+	if q.file {
+		if dir, name, err = s.enter(q.path); err != nil {
+			return -1, dir, name, st, err
+		}
+		if fd, err = openFile(dir, name); err == nil {
+			if st, err = statFd(fd); err == nil && st.regular() {
+				return fd, dir, name, st, nil
+			}
+			closeFd(fd)
+		}
+	}
+	if dir, name, st, err = s.find(q.path); err == nil && st.regular() {
+		fd, err = openSame(dir, name, &st, openFile)
+		return fd, dir, name, st, err
+	}
+	return -1, dir, name, st, err
 }
 
 // try sends an object; a mailbox is locked while it is read.
-func (s *server) try(w *tar.Writer, q asked) error {
-	dir, name, st, err := s.find(q.path)
+func (s *server) try(q *asked) error {
+	fd, dir, name, st, err := s.open(q)
 	if err != nil {
 		return err
 	}
-	if !st.regular() {
-		return s.sendOther(w, dir, name, q.path, &st)
+	if fd < 0 {
+		return s.sendOther(q, dir, name, &st)
 	}
-	fd, err := openSame(dir, name, &st, openFile)
-	if err != nil {
-		return err
-	}
-	f := &sending{path: q.path, fd: fd, st: st}
+	f := &sending{asked: q, fd: fd, st: st}
 	if !q.attrs && s.isMailbox(q.path, fd) {
 		file := os.NewFile(uintptr(fd), name) // for its locks; other files are not worth what that costs
 		defer file.Close()
-		return s.sendMailbox(w, dir, name, file, f, q.old)
+		return s.sendMailbox(dir, name, file, f)
 	}
 	defer closeFd(fd)
 	if q.attrs {
@@ -141,18 +152,21 @@ func (s *server) try(w *tar.Writer, q asked) error {
 		if err != nil {
 			return err
 		}
-		return line(w.WriteHeader(header(q.path, &st, as)))
+		return s.post(&parcel{kind: parcelObject, place: q.place, st: st, attrs: encodeAttrs(as)})
 	}
-	if err := s.prepare(f, q.old); err != nil {
+	if err := s.prepare(f); err != nil {
 		return err
 	}
-	return errors.Join(s.begin(w, f), s.end(w, f))
+	if err := s.begin(f); err != nil {
+		return err
+	}
+	return s.end(f)
 }
 
 // holdMost is how much of a mailbox is read into memory, so that it is locked no longer than reading takes: the line may be slow.
 const holdMost = 64 << 20
 
-func (s *server) sendMailbox(w *tar.Writer, dir int, name string, file *os.File, f *sending, old mbox.ChunkList) error {
+func (s *server) sendMailbox(dir int, name string, file *os.File, f *sending) error {
 	d := os.NewFile(uintptr(dup(dir)), f.path)
 	defer d.Close()
 	up, _ := splitPath(f.path)
@@ -175,7 +189,7 @@ func (s *server) sendMailbox(w *tar.Writer, dir int, name string, file *os.File,
 		f.skipped = l.DotlockSkipped.Error()
 	}
 	if f.st, err = statFd(f.fd); err == nil {
-		err = s.prepare(f, old)
+		err = s.prepare(f)
 	}
 	if err != nil {
 		return err
@@ -186,19 +200,19 @@ func (s *server) sendMailbox(w *tar.Writer, dir int, name string, file *os.File,
 		}
 		f.check()
 		f.spoiled(unlock())
-		return errors.Join(s.begin(w, f), s.end(w, f))
+		return errors.Join(s.begin(f), s.end(f))
 	}
-	if err := s.begin(w, f); err != nil {
+	if err := s.begin(f); err != nil {
 		return err
 	}
 	f.check()
 	f.spoiled(unlock())
-	return s.end(w, f)
+	return s.end(f)
 }
 
 // sending is a file that is being sent.
 type sending struct {
-	path    string
+	*asked
 	fd      int
 	st      stat
 	as      []attr
@@ -242,8 +256,8 @@ func (f *sending) literal() (n int64) {
 }
 
 // prepare finds out what is to be sent.
-func (s *server) prepare(f *sending, old mbox.ChunkList) (err error) {
-	if f.pieces, f.digest, err = s.plan(f.fd, &f.st, old); err != nil {
+func (s *server) prepare(f *sending) (err error) {
+	if f.pieces, f.digest, err = s.plan(f.fd, &f.st, f.old); err != nil {
 		return err
 	}
 	if f.digest == "" {
@@ -277,35 +291,31 @@ func (s *server) load(f *sending) error {
 }
 
 // begin sends all but the last byte.
-func (s *server) begin(w *tar.Writer, f *sending) error {
-	h := header(f.path, &f.st, f.as)
-	h.Size = f.st.size + 1
+func (s *server) begin(f *sending) error {
+	p := &parcel{kind: parcelObject, place: f.place, st: f.st, attrs: encodeAttrs(f.as), skipped: f.skipped, digest: f.digest, body: f.st.size + 1}
 	if f.digest != "" {
-		h.PAXRecords[paxPieces], h.Size = f.digest, 1
+		p.body = 1
 		for _, x := range f.pieces {
-			h.Size += x.size()
+			p.body += x.size()
 		}
 	}
-	if f.skipped != "" {
-		h.PAXRecords[paxSkipped] = f.skipped
-	}
-	if err := w.WriteHeader(h); err != nil {
-		return lineError{err}
+	if err := s.post(p); err != nil {
+		return err
 	}
 	at, data := int64(0), f.data
 	for _, x := range f.pieces {
 		if f.digest != "" {
-			if _, err := w.Write(x.head()); err != nil {
+			if _, err := s.out.Write(x.head()); err != nil {
 				return lineError{err}
 			}
 		}
 		if x.kind == pieceLiteral && f.loaded {
-			if _, err := w.Write(data[:x.n]); err != nil {
+			if _, err := s.out.Write(data[:x.n]); err != nil {
 				return lineError{err}
 			}
 			data = data[x.n:]
 		} else if x.kind == pieceLiteral {
-			if err := s.span(w, f, at, x.n); err != nil {
+			if err := s.span(f, at, x.n); err != nil {
 				return err
 			}
 		}
@@ -315,7 +325,7 @@ func (s *server) begin(w *tar.Writer, f *sending) error {
 }
 
 // span sends a part of a file. The header promised its length: what cannot be read is filled up.
-func (s *server) span(w *tar.Writer, f *sending, at, n int64) error {
+func (s *server) span(f *sending, at, n int64) error {
 	for n > 0 {
 		if err := s.alive(); err != nil {
 			return lineError{err}
@@ -325,7 +335,7 @@ func (s *server) span(w *tar.Writer, f *sending, at, n int64) error {
 			clear(b)
 			f.failed(err)
 		}
-		if _, err := w.Write(b); err != nil {
+		if _, err := s.out.Write(b); err != nil {
 			return lineError{err}
 		}
 		at, n = at+int64(len(b)), n-int64(len(b))
@@ -347,10 +357,9 @@ func (f *sending) failed(err error) {
 }
 
 // end sends the last byte.
-func (s *server) end(w *tar.Writer, f *sending) error {
+func (s *server) end(f *sending) error {
 	if !f.loaded {
 		f.check()
 	}
-	_, err := w.Write([]byte{f.state})
-	return line(err)
+	return line(s.out.WriteByte(f.state))
 }

@@ -80,6 +80,7 @@ type server struct {
 	dir        string // the directory that was asked for last, open at
 	at         int
 	locked     map[string]bool // directories in which locks were taken
+	head       []byte          // of a parcel
 }
 
 // alive tells whether anybody still wants the answer.
@@ -123,21 +124,28 @@ func namesIn(b []byte) (all []string, err error) {
 	return all, nil
 }
 
-// find looks at a path; dir is the directory that holds it, and stays open until the next call.
-func (s *server) find(p string) (dir int, name string, st stat, err error) {
+// enter opens the directory that holds a path; it stays open until the next call.
+func (s *server) enter(p string) (dir int, name string, err error) {
 	up, name := splitPath(p)
 	if s.at < 0 || s.dir != up {
 		closeFd(s.at)
 		if s.at, name, err = openBelow(s.top, p); err != nil {
-			return -1, "", st, err
+			return -1, "", err
 		}
 		s.dir = up
 	}
 	if p == "." {
 		name = "."
 	}
-	st, err = statAt(s.at, name)
-	return s.at, name, st, err
+	return s.at, name, nil
+}
+
+// find looks at a path, in the directory that enter opens.
+func (s *server) find(p string) (dir int, name string, st stat, err error) {
+	if dir, name, err = s.enter(p); err == nil {
+		st, err = statAt(dir, name)
+	}
+	return dir, name, st, err
 }
 
 // sums answers in sections; here all is read by descriptors, with the rights of root.

@@ -103,7 +103,9 @@ func encodeAttrs(as []attr) (b []byte) {
 func decodeAttrs(b []byte) (as []attr, ok bool) {
 	c := &cursor{b: b}
 	for len(c.b) > 0 && !c.bad {
-		as = append(as, attr{c.text(), c.bytes()})
+		a := attr{c.text(), c.bytes()}
+		c.bad = c.bad || a.name == flagsAttr && len(a.value) != 4
+		as = append(as, a)
 	}
 	return as, !c.bad
 }

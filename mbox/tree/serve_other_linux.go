@@ -1,9 +1,6 @@
 package tree
 
-import (
-	"archive/tar"
-	"path"
-)
+import "path"
 
 // isMailbox goes by the same rule as pass.mailbox.
 func (s *server) isMailbox(p string, fd int) bool {
@@ -27,7 +24,7 @@ func (s *server) isMailbox(p string, fd int) bool {
 }
 
 // sendOther describes what has no content.
-func (s *server) sendOther(w *tar.Writer, dir int, name, p string, st *stat) error {
+func (s *server) sendOther(q *asked, dir int, name string, st *stat) error {
 	open, pathFd := openPath, true
 	if st.dir() {
 		open, pathFd = openDir, false
@@ -41,5 +38,5 @@ func (s *server) sendOther(w *tar.Writer, dir int, name, p string, st *stat) err
 	if err != nil {
 		return err
 	}
-	return line(w.WriteHeader(header(p, st, as)))
+	return s.post(&parcel{kind: parcelObject, place: q.place, st: *st, attrs: encodeAttrs(as)})
 }

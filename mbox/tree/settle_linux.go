@@ -24,7 +24,7 @@ func (f *flight) settle(ctx context.Context) error {
 		return f.unanswered()
 	}
 	retried := map[int]bool{}
-	var again []request
+	var again []*request
 	for i := range f.batch {
 		q := &f.batch[i]
 		if q.state != wanted || q.it == nil && q.dir == nil || !f.r.plain || q.in || q.uid == 0 {
@@ -32,7 +32,7 @@ func (f *flight) settle(ctx context.Context) error {
 		}
 		if st, ok := now[q.path]; q.dir != nil || ok && st.still(&q.it.st) && !q.it.d.pair.stopped.Load() {
 			q.in, retried[i] = true, q.it != nil
-			again = append(again, *q)
+			again = append(again, q)
 		}
 	}
 	if err := f.receive(ctx, again); err != nil {

@@ -5,7 +5,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/hex"
 	"errors"
 	"io"
 	"sort"
@@ -14,6 +13,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// content is what streamFile reads of a stream: the object at hand.
+type content interface {
+	io.Reader
+	fail(err error) error // the stream is of no use any more
+	broken() bool
+}
+
 // archives reads tar archives one after the other, and the trailer behind them: "MAILMOVE" blank messages NUL.
 type archives struct {
 	in       *bufio.Reader
@@ -21,7 +27,7 @@ type archives struct {
 	tar      *tar.Reader
 	dir      string // that the names of the archive at hand are below
 	messages []string
-	broken   bool // the stream ended in the middle
+	torn     bool // the stream ended in the middle
 }
 
 const (
@@ -74,9 +80,11 @@ func (a *archives) next() (*tar.Header, error) {
 }
 
 func (a *archives) fail(err error) error {
-	a.broken = true
+	a.torn = true
 	return cut(err)
 }
+
+func (a *archives) broken() bool { return a.torn }
 
 func (a *archives) end() error {
 	text, err := wordUpTo(a.in, mostSaid)
@@ -114,20 +122,14 @@ func attrsIn(h *tar.Header) (as []attr) {
 		}
 	}
 	sort.Slice(as, func(i, j int) bool { return as[i].name < as[j].name })
-	if b, err := hex.DecodeString(h.PAXRecords[paxFlags]); err == nil && len(b) == 4 {
-		as = append(as, attr{flagsAttr, b})
-	}
 	return as
 }
-
-// paxFlags is the record of file flags, which only this program writes: the four bytes of the attribute in hexadecimal digits.
-const paxFlags = "MAILMOVE.flags"
 
 // streamFile is a file of another host whose content is coming.
 type streamFile struct {
 	st     stat
 	as     []attr
-	in     *archives
+	in     content
 	f      *flight
 	q      *request
 	helper bool   // the program itself sends it

@@ -44,10 +44,10 @@ func (a *asker) next(f func() error) error {
 func (a *asker) answer(ctx context.Context) (err error) {
 	list := a.waiting
 	a.waiting, a.files = nil, 0
-	var want []request
+	var want []*request
 	for _, q := range list {
 		if q.tell != nil {
-			want = append(want, request{path: q.path, it: q.it, rights: a.r.rightsFor(q.it.d, &q.it.st)})
+			want = append(want, &request{path: q.path, it: q.it, rights: a.r.rightsFor(q.it.d, &q.it.st)})
 		}
 	}
 	if len(want) == 0 {
