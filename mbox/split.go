@@ -39,7 +39,7 @@ type Digest [sha256.Size]byte
 // time, and by none when Split returns. While the file is changed by others the chunks are a mix of old and new:
 // the digest tells, but only a lock prevents it.
 func Split(ctx context.Context, r io.ReaderAt, size int64, fn func(Chunk) error) (Digest, error) {
-	s := splitter{r: r, size: size, window: splitWindow, cutter: cutter{most: ChunkMax}, sum: sha256.Sum256}
+	s := splitter{r: r, size: size, window: splitWindow, cutter: cutter{most: ChunkMax}}
 	return s.run(ctx, fn)
 }
 
@@ -67,7 +67,6 @@ type splitter struct {
 	size   int64
 	window int
 	cutter cutter
-	sum    func([]byte) [sha256.Size]byte
 }
 
 func (s *splitter) run(ctx context.Context, fn func(Chunk) error) (Digest, error) {
@@ -93,7 +92,7 @@ func (s *splitter) run(ctx context.Context, fn func(Chunk) error) (Digest, error
 	for range workers {
 		wg.Go(func() {
 			for b := range work {
-				b.hash(s.sum)
+				b.hash()
 			}
 		})
 	}
@@ -157,11 +156,11 @@ func (b *batch) read(s *splitter, rest []byte) {
 	}
 }
 
-func (b *batch) hash(sum func([]byte) [sha256.Size]byte) {
+func (b *batch) hash() {
 	b.sums = b.sums[:0]
 	start := 0
 	for _, end := range b.ends {
-		b.sums = append(b.sums, sum(b.buf[start:end]))
+		b.sums = append(b.sums, sha256.Sum256(b.buf[start:end]))
 		start = end
 	}
 	b.hashed <- struct{}{}

@@ -21,7 +21,7 @@ import (
 // It checks that sums and digest are those of the chunks.
 func split(t *testing.T, src string, most, window int) ([]string, Digest) {
 	t.Helper()
-	s := splitter{r: strings.NewReader(src), size: int64(len(src)), window: splitWindow, cutter: cutter{most: ChunkMax}, sum: sha256.Sum256}
+	s := splitter{r: strings.NewReader(src), size: int64(len(src)), window: splitWindow, cutter: cutter{most: ChunkMax}}
 	if most > 0 {
 		s.cutter.most, s.window = most, max(window, most+fromLook+4)
 	}

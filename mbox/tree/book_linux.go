@@ -104,6 +104,18 @@ func (b *book) isDirty() bool {
 	return b.dirty || b.failed
 }
 
+// doubt has the next pass look at a name on both sides.
+func (b *book) doubt(name string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if e := b.names[name]; e != nil && !e.racy {
+		again := *e // others may be reading it
+		again.racy = true
+		b.names[name] = &again
+		b.dirty, b.hard = true, true
+	}
+}
+
 // fail notes that something in the directory was left undone.
 func (b *book) fail() {
 	b.mu.Lock()

@@ -1,10 +1,12 @@
 package tree
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,20 +16,38 @@ type canary struct {
 	path, from string // below the target root, below the source root
 }
 
-// canaries is a random sample of the trusted directories: every one is in it with the same chance.
+// canaries is a random sample of the trusted directories: each draws a number, and the least are in it.
 type canaries struct {
 	want int
-	seen int
-	list []canary
+	list []drawn // the least number first
 }
 
-func (c *canaries) offer(d canary) {
-	c.seen++
-	if len(c.list) < c.want {
-		c.list = append(c.list, d)
-	} else if i := rand.IntN(c.seen); i < c.want {
-		c.list[i] = d
+type drawn struct {
+	number uint64
+	canary
+}
+
+// offer lets one more directory draw: name, in a directory of these two paths.
+func (c *canaries) offer(path, from, name string) {
+	if n := rand.Uint64(); c.takes(n) {
+		c.draw(drawn{n, canary{joinPath(path, name), joinPath(from, name)}})
 	}
+}
+
+func (c *canaries) takes(number uint64) bool {
+	return len(c.list) < c.want || c.want > 0 && number < c.list[len(c.list)-1].number
+}
+
+// draw takes a directory in, in the place of another when there are enough.
+func (c *canaries) draw(d drawn) {
+	if !c.takes(d.number) {
+		return
+	}
+	if len(c.list) == c.want {
+		c.list = c.list[:c.want-1]
+	}
+	i, _ := slices.BinarySearchFunc(c.list, d.number, func(e drawn, n uint64) int { return cmp.Compare(e.number, n) })
+	c.list = slices.Insert(c.list, i, d)
 }
 
 const defaultCanaries = 2
@@ -51,8 +71,12 @@ func (s *syncer) checkCanaries(ctx context.Context) error {
 	return p.run(ctx)
 }
 
-// canaryFiles is how many files of a canary are compared byte by byte; all of it are looked at.
-const canaryFiles = 4
+// Of each piece of a canary so many files are looked at, and so many compared byte by byte: what is wrong with the times of a
+// source or a target is wrong with more than one.
+const (
+	canaryLooks = 64
+	canaryFiles = 4
+)
 
 var errCanary = errors.New("is not as recorded, though its directory did not change")
 
@@ -71,7 +95,7 @@ func (c *canaries) dead(ctx context.Context, p *pass) (path string, err error) {
 	}
 	var sums []canarySum
 	for _, k := range c.list {
-		if path, err = p.lookAtCanary(ctx, k, &sums); path != "" || err != nil {
+		if path, err = p.lookAtCanary(ctx, k.canary, &sums); path != "" || err != nil {
 			return path, err
 		}
 	}
@@ -129,8 +153,11 @@ func (p *pass) lookAtCanary(ctx context.Context, c canary, sums *[]canarySum) (p
 		if err := p.state.names(d.key, seg, rec.segments, names); err != nil {
 			return "", err
 		}
-		files := canaryFiles
+		looks, files := canaryLooks, canaryFiles
 		for name, e := range names { // in no order
+			if looks--; looks < 0 {
+				break
+			}
 			if err := ctx.Err(); err != nil {
 				return "", err
 			}

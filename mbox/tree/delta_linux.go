@@ -5,16 +5,10 @@ import (
 	"errors"
 
 	"golang.org/x/sys/unix"
-
-	"github.com/mailmove/mailmove/mbox"
 )
 
 // deltaFrom is the size from which an mbox is updated message by message: below, reading it once is as cheap.
 const deltaFrom = 256 << 10
-
-// deltaWindow bounds how many chunks of the old copy are in memory at once, about 20 MiB. Mail programs change an mbox
-// in place, drop messages and add some at the end, but move none to the front: what was passed can be forgotten.
-const deltaWindow = 128 << 10
 
 // errDigest says that a copy that was put together from old and new pieces is not what was read.
 var errDigest = errors.New("the copy is not what was read")
@@ -44,27 +38,14 @@ func (s *syncer) fillFromOld(ctx context.Context, out, in int, st *stat, it *ite
 		return 0, err
 	}
 	defer closeFd(old)
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	key := new(mbox.Key)
-	c := newOldChunks(ctx, key, old, v.t.size)
-	defer c.wait()
-	defer cancel()
-	w := patch{ctx: ctx, out: out, old: old, in: in, buf: buf, proof: newProof(key, out)}
-	err = key.Split(ctx, fdReader(in), st.size, func(k mbox.Chunk) error {
-		w.proof.expect(k)
-		if off, ok := c.find(k); ok {
-			return w.add(k.Off, off, k.Len, true)
-		}
-		return w.edited(k, c.next())
-	})
-	if err == nil {
-		err = w.flush()
-	}
-	if bad := w.proof.end(); err == nil {
+	k := new(key)
+	w := weave{ctx: ctx, size: st.size, oldSize: v.t.size, key: k,
+		w: patch{ctx: ctx, out: out, old: old, in: in, buf: buf, proof: newProof(k, out)}}
+	err = w.run()
+	if bad := w.w.proof.end(); err == nil {
 		err = bad
 	}
-	return w.taken, unexpected(err)
+	return w.w.taken, unexpected(err)
 }
 
 // unexpected turns the end of a file that was cut while it was read into what copying says of that.

@@ -32,13 +32,14 @@ type dir struct {
 	maildir  int8 // a Maildir: 1 yes, -1 no, 0 not asked yet
 	index    bool // .imap or below it
 
-	rec     *dirRecord      // what earlier passes saved
-	next    *dirRecord      // what this pass will save
-	book    *book           // the names of the segment at hand
-	trusted bool            // both sides are as rec says: no name came, went or was changed
-	hidden  *hiding         // fresh and still in staging
-	hold    *hold           // its files wait in staging for their mailbox
-	early   map[string]bool // names that were dealt with before the others
+	rec     *dirRecord        // what earlier passes saved
+	next    *dirRecord        // what this pass will save
+	book    *book             // the names of the segment at hand
+	trusted bool              // both sides are as rec says: no name came, went or was changed
+	hidden  *hiding           // fresh and still in staging
+	hold    *hold             // its files wait in staging for their mailbox
+	early   map[string]bool   // names that were dealt with before the others
+	same    map[string]*still // directories below which nothing changed; nil: counted
 
 	pending  atomic.Int32
 	touched  atomic.Bool
@@ -66,6 +67,7 @@ type item struct {
 	st       stat
 	looked   bool // st is known
 	again    bool // met before in this pass: do not count it twice
+	careful  bool // look at the target, whatever is known of it
 }
 
 func (d *dir) join(name string) string { return joinPath(d.path, name) }
@@ -82,7 +84,7 @@ func (it *item) path() string { return it.d.join(it.to) }
 // kind sets what the names of a directory say about its content.
 func (d *dir) kind() {
 	d.mail = d.base == "mail"
-	d.hot = d.mail || d.base == ".imap" || d.base == "Maildir"
+	d.hot = hotName(d.base)
 	d.index = d.base == ".imap"
 	d.messages = messageDir(d.base)
 	if d.up != nil {
@@ -100,5 +102,7 @@ func (d *dir) kind() {
 	d.shared = d.shared || d.st.perm()&0o022 != 0 || d.st.uid != d.owner && d.st.uid != 0
 	d.key = keyOf(d.path)
 }
+
+func hotName(base string) bool { return base == "mail" || base == ".imap" || base == "Maildir" }
 
 func messageDir(base string) bool { return base == "cur" || base == "new" }

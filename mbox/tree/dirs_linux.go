@@ -31,7 +31,7 @@ func (s *syncer) reopen(d *dir, to string) bool {
 		return false
 	}
 	d.dstMnt = t
-	s.known(d)
+	s.known(d, &t)
 	return true
 }
 
@@ -60,17 +60,16 @@ func (s *syncer) openOld(d *dir, to string, t *stat) (err error) {
 		return err
 	}
 	d.dstMnt = *t
-	s.known(d)
+	s.known(d, t)
 	return nil
 }
 
-// known holds a directory that is at the target already against what was recorded of it.
-func (s *syncer) known(d *dir) {
+// known holds a directory that is at the target already, as t, against what was recorded of it.
+func (s *syncer) known(d *dir, t *stat) {
 	if d.rec == nil {
 		return
 	}
-	t, err := statFd(d.dst)
-	d.kept = err == nil && s.p.state.mine(dirName(d), &d.rec.dst, &t)
+	d.kept = s.p.state.mine(dirName(d), &d.rec.dst, t)
 	d.drift = !d.kept
 }
 

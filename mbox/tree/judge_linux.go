@@ -22,6 +22,8 @@ type verdict struct {
 	old     *entry // of an earlier pass
 	from    string // rename, link: the present name below the target root
 	fromDir *dir   // rename within a directory that is open
+	moved   stat   // what is to be renamed, as it is at the target
+	blind   bool   // rename: nobody looked whether the new name is free; nothing known of says otherwise
 	gone    *vanished
 	refresh bool // unchanged, and now known to stand still
 	asSaved bool // unchanged and as recorded; the target was not looked at
@@ -56,6 +58,9 @@ func (p *pass) judge(ctx context.Context, it *item) (v verdict, err error) {
 	if v.old != nil && p.asSaved(it, v.old) {
 		v.op, v.asSaved = OpUnchanged, true
 		return v, nil
+	}
+	if moved, ok := p.judgeFlagged(it, v); ok {
+		return moved, nil
 	}
 	if d.dst >= 0 && !d.fresh {
 		t, err := statAt(d.dst, it.to)

@@ -31,6 +31,23 @@ func (p *pass) judgeNew(it *item, v verdict) (verdict, error) {
 	return v, nil
 }
 
+// judgeFlagged recognises a message that got other flags in a directory that nobody else changed at the target, without a look
+// at the new name there: it is one of most, when a user marks all as read.
+func (p *pass) judgeFlagged(it *item, v verdict) (verdict, bool) {
+	d, r := it.d, it.d.pair
+	if v.old != nil || it.careful || !p.local() || !d.kept || !d.messages || !it.st.regular() || it.st.nlink > 1 ||
+		!p.state.known || !r.known || r.full || p.state.journal.found() {
+		return v, false
+	}
+	e := d.book.inode(it.st.dev, it.st.ino)
+	if e == nil || e.name == it.to || !e.sameMessage(it) { // a file of one name, and that is the new one
+		return v, false
+	}
+	v, err := p.judgeMoved(v, &vanished{entry: e, dir: d.path}, d)
+	v.blind = true
+	return v, err == nil && v.op == OpRename
+}
+
 // leave puts an object off to the second walk of its pair.
 func (p *pass) leave(it *item, v verdict) (verdict, error) {
 	it.d.pair.later[it.d.path] = true
@@ -75,7 +92,7 @@ func (p *pass) judgeMoved(v verdict, g *vanished, from *dir) (verdict, error) {
 	if t.locked() {
 		return v, nil
 	}
-	v.op, v.from, v.fromDir, v.gone, v.old = OpRename, g.path(), from, g, g.entry
+	v.op, v.from, v.fromDir, v.moved, v.gone, v.old = OpRename, g.path(), from, t, g, g.entry
 	return v, nil
 }
 
@@ -149,4 +166,45 @@ func (p *pass) sourceOf(to string) string {
 		}
 	}
 	return to
+}
+
+// missing finds the recorded names of d that the source no longer has.
+func (p *pass) missing(d *dir) {
+	if !p.state.known || d.frame {
+		return
+	}
+	for _, e := range d.book.unmet() {
+		if _, err := d.src.look(e.name); !errors.Is(err, unix.ENOENT) {
+			continue
+		}
+		if d.pair.moved {
+			d.pair.lacking++
+			continue
+		}
+		p.gone.add(&vanished{entry: e, dir: d.path, from: joinPath(d.from, e.name)})
+		if e.isDir() {
+			p.goneBelow(d.join(e.name), joinPath(d.from, e.name))
+		}
+	}
+}
+
+// goneBelow notes the files of a directory that vanished whole: it may have got another name.
+func (p *pass) goneBelow(path, from string) {
+	rec := p.state.dir(keyOf(path))
+	if rec == nil {
+		return
+	}
+	for seg := range rec.segments {
+		names := map[string]*entry{}
+		if err := p.state.names(keyOf(path), seg, rec.segments, names); err != nil {
+			return
+		}
+		for name, e := range names {
+			if e.isDir() {
+				p.goneBelow(joinPath(path, name), joinPath(from, name))
+			} else {
+				p.gone.file(&vanished{entry: e, dir: path, from: joinPath(from, name)})
+			}
+		}
+	}
 }

@@ -1,6 +1,8 @@
 package tree
 
 import (
+	"context"
+	"errors"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -8,12 +10,18 @@ import (
 
 // rename gives a message its new name at the target. The directory that it leaves keeps its time, unless it is still to
 // be finished.
-func (s *syncer) rename(it *item, v *verdict) {
-	if err := s.renameFrom(it, v); err != nil {
+func (s *syncer) rename(ctx context.Context, it *item, v *verdict) error {
+	err := s.renameFrom(it, v)
+	switch {
+	case errors.Is(err, unix.EEXIST) && v.blind:
+		it.careful = true
+		return s.object(ctx, it)
+	case err != nil:
 		s.failed(it, "rename", err)
-		return
+	default:
+		s.p.count(OpRename, it.path(), tally(OpRename, 0))
 	}
-	s.p.count(OpRename, it.path(), tally(OpRename, 0))
+	return nil
 }
 
 func (s *syncer) renameFrom(it *item, v *verdict) error {
@@ -39,10 +47,12 @@ func (s *syncer) renameFrom(it *item, v *verdict) error {
 }
 
 func (s *syncer) renameIn(it *item, v *verdict, dir int) error {
-	g := v.gone
-	t, err := statAt(dir, g.name)
-	if err != nil {
-		return err
+	g, t := v.gone, v.moved
+	if s.courier != nil { // it was long ago
+		var err error
+		if t, err = statAt(dir, g.name); err != nil {
+			return err
+		}
 	}
 	from := keyOf(g.dir).name(g.name)
 	if !s.p.state.mine(from, &g.dst, &t) {

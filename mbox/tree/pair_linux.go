@@ -207,7 +207,9 @@ func (p *pass) runRoot(ctx context.Context, r *pairRun) error {
 	d.rec = p.state.dir(d.key)
 	if s, ok := p.do.(*syncer); ok {
 		s.sweepPair(r)
-		s.known(d)
+		if now, err := statFd(dst); err == nil {
+			s.known(d, &now)
+		}
 	}
 	d.trusted = p.trusts(r, d.rec, &d.st, &d.dstMnt)
 	err = p.walk(ctx, d)

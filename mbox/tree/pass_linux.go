@@ -66,6 +66,9 @@ type hooks struct {
 	opening func(d *dir, name string) // before an object of the source is opened
 }
 
+// busy tells whether a test wants to see each look.
+func (h *hooks) busy() bool { return h.listed != nil || h.opening != nil }
+
 // testHooks is nil outside of tests.
 var testHooks *hooks
 

@@ -8,14 +8,14 @@ import (
 
 // proof reads a file again behind the one who writes it, and holds it against the sums of what was to be written.
 type proof struct {
-	key     *mbox.Key
+	key     *key
 	fd      int
 	waiting []mbox.Chunk // not yet written whole
 	ready   chan []mbox.Chunk
 	result  chan error
 }
 
-func newProof(key *mbox.Key, fd int) *proof {
+func newProof(key *key, fd int) *proof {
 	p := &proof{key: key, fd: fd, ready: make(chan []mbox.Chunk, 2), result: make(chan error, 1)}
 	go func() {
 		var err error
@@ -71,7 +71,7 @@ func (p *proof) check(ks []mbox.Chunk, buf []byte) error {
 			return err
 		}
 		for _, k := range ks[:some] {
-			if p.key.Sum(b[:k.Len]) != k.Sum {
+			if p.key.sum(b[:k.Len]) != k.Sum {
 				return errDigest
 			}
 			b = b[k.Len:]

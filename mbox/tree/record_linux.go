@@ -183,13 +183,25 @@ func encodeNames(names map[string]*entry) []byte {
 
 // decodeNames adds the names of one segment to m.
 func decodeNames(b []byte, m map[string]*entry) error {
+	es, err := decodeEntries(b)
+	if err != nil {
+		return err
+	}
+	for i := range es {
+		m[es[i].name] = &es[i]
+	}
+	return nil
+}
+
+// decodeEntries gives the names of one segment in their order.
+func decodeEntries(b []byte) ([]entry, error) {
 	if len(b) < 1 || b[0] != recordVersion {
-		return errRecord
+		return nil, errRecord
 	}
 	c := cursor{b: b[1:]}
 	n := c.uint()
 	if n > uint64(len(b)) {
-		return errRecord
+		return nil, errRecord
 	}
 	es := make([]entry, n)
 	text := string(c.b) // one string for all names
@@ -197,17 +209,16 @@ func decodeNames(b []byte, m map[string]*entry) error {
 		e := &es[i]
 		at, l := c.span(len(text))
 		if c.bad || len(c.b) == 0 {
-			return errRecord
+			return nil, errRecord
 		}
 		e.name, e.racy = text[at:at+l], c.b[0]&1 != 0
 		c.b = c.b[1:]
 		e.src, e.dst = c.tuple(), c.tuple()
 		if c.bad {
-			return errRecord
+			return nil, errRecord
 		}
-		m[e.name] = e
 	}
-	return nil
+	return es, nil
 }
 
 func appendString(b []byte, s string) []byte {

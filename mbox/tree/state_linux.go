@@ -149,6 +149,16 @@ func (s *state) lookup(bucket []byte, key string) []byte {
 	return s.fromFile(bucket, key)
 }
 
+// isPending tells whether there is something newer than the file about a directory.
+func (s *state) isPending(bucket []byte, k dirKey) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := string(bucket) + string(k[:])
+	_, now := s.pending[key]
+	_, before := s.older[key]
+	return now || before
+}
+
 func (s *state) fromFile(bucket []byte, key string) (v []byte) {
 	if s.tx == nil || s.broken != nil {
 		return nil

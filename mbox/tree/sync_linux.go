@@ -197,7 +197,7 @@ func (s *syncer) object(ctx context.Context, it *item) error {
 	case OpMetadata:
 		s.metadata(it, &v)
 	case OpRename:
-		s.rename(it, &v)
+		return s.rename(ctx, it, &v)
 	case OpLink:
 		if !s.link(it, &v, 0) {
 			s.hand(job{d: it.d, it: it, v: v})

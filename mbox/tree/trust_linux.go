@@ -27,7 +27,7 @@ func (p *pass) unchangedMessages(d *dir, it *item, rec *dirRecord) bool {
 	if err != nil || !p.trusts(d.pair, rec, &it.st, &t) || !t.sameMount(&d.dstMnt) {
 		return false
 	}
-	p.canaries.offer(canary{path: it.path(), from: joinPath(d.from, it.name)})
+	p.canaries.offer(d.path, d.from, it.name)
 	p.countIDs(&it.st)
 	for _, o := range rec.owners {
 		p.countOwner(o.uid, o.gid, o.n)
@@ -156,8 +156,10 @@ func (p *pass) segments(d *dir) (int, error) {
 	return n, d.src.rewind()
 }
 
-// failIn lists a problem with a name of d, which is then not to be trusted.
+// failIn lists a problem with a name of d. Neither is then to be trusted: d may be as it was left, without that name.
 func (p *pass) failIn(d *dir, path, op string, err error) {
+	_, name := splitPath(path)
+	d.book.doubt(name)
 	d.book.fail()
 	if isFull(err) {
 		d.pair.stopped.Store(true)

@@ -72,6 +72,7 @@ func (p *pass) walk(ctx context.Context, d *dir) error {
 			return nil
 		}
 	}
+	d.same = p.untouched(ctx, d)
 	if d.trusted && d.next.segments == 1 && !d.pair.second {
 		again, err := p.walkRecorded(ctx, d, first)
 		if err != nil || !again {
@@ -226,6 +227,13 @@ func (p *pass) entry(ctx context.Context, d *dir, e dent, again bool) error {
 	if d.pair.stopped.Load() {
 		return errStopped
 	}
+	if s, ok := d.same[e.name]; ok {
+		d.book.meet(e.to)
+		if d.same[e.name] = nil; s != nil {
+			s.settle(p, d.join(e.to))
+		}
+		return nil
+	}
 	it := &item{d: d, name: e.name, to: e.to, again: again}
 	if p.hooks.opening != nil {
 		p.hooks.opening(d, e.name)
@@ -353,45 +361,4 @@ func (p *pass) into(ctx context.Context, c *dir, to string) error {
 		err = s.unit(ctx, c)
 	}
 	return err
-}
-
-// missing finds the recorded names of d that the source no longer has.
-func (p *pass) missing(d *dir) {
-	if !p.state.known || d.frame {
-		return
-	}
-	for _, e := range d.book.unmet() {
-		if _, err := d.src.look(e.name); !errors.Is(err, unix.ENOENT) {
-			continue
-		}
-		if d.pair.moved {
-			d.pair.lacking++
-			continue
-		}
-		p.gone.add(&vanished{entry: e, dir: d.path, from: joinPath(d.from, e.name)})
-		if e.isDir() {
-			p.goneBelow(d.join(e.name), joinPath(d.from, e.name))
-		}
-	}
-}
-
-// goneBelow notes the files of a directory that vanished whole: it may have got another name.
-func (p *pass) goneBelow(path, from string) {
-	rec := p.state.dir(keyOf(path))
-	if rec == nil {
-		return
-	}
-	for seg := range rec.segments {
-		names := map[string]*entry{}
-		if err := p.state.names(keyOf(path), seg, rec.segments, names); err != nil {
-			return
-		}
-		for name, e := range names {
-			if e.isDir() {
-				p.goneBelow(joinPath(path, name), joinPath(from, name))
-			} else {
-				p.gone.file(&vanished{entry: e, dir: path, from: joinPath(from, name)})
-			}
-		}
-	}
 }

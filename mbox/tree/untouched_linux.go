@@ -1,0 +1,291 @@
+package tree
+
+import (
+	"context"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"go.etcd.io/bbolt"
+)
+
+// Most directories of a later pass are as the last one left them, and all that is below them. untouched finds that out by
+// looks alone, for all directories in one at once and on all processors. What it does not recognise the walk goes through.
+
+// manyDirs is how many directories must be in one for that: what it finds changed is walked again.
+const manyDirs = 8
+
+// untouched gives those directories in d below which nothing is to be done, by their names.
+func (p *pass) untouched(ctx context.Context, d *dir) map[string]*still {
+	_, sync := p.do.(*syncer)
+	switch {
+	case !sync || !p.local() || p.hooks.busy(): // another host was asked for less already
+		return nil
+	case p.state.tx == nil || !p.state.known || p.state.journal.found() || d.pair.full || d.pair.second:
+		return nil
+	case d.frame || d.fresh || d.dst < 0 || d.next.segments > 1:
+		return nil
+	}
+	var names []string
+	for name, e := range d.book.names {
+		if e.isDir() {
+			names = append(names, name)
+		}
+	}
+	if len(names) < manyDirs {
+		return nil
+	}
+	return p.lookers(ctx, d, names)
+}
+
+// lookers shares the names among the processors.
+func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]*still {
+	found := make([]*still, len(names))
+	var next atomic.Int64
+	var all sync.WaitGroup
+	for range min(runtime.GOMAXPROCS(0), len(names)) {
+		all.Go(func() {
+			_ = guarded(p.state.path, func() error { // what is damaged the walk meets, too
+				return p.state.db.View(func(tx *bbolt.Tx) error {
+					l := looker{p: p, pair: d.pair, ctx: ctx, dirs: tx.Bucket(bucketDirs), names: tx.Bucket(bucketNames)}
+					for l.dirs != nil && l.names != nil && ctx.Err() == nil {
+						i := int(next.Add(1)) - 1
+						if i >= len(names) {
+							break
+						}
+						found[i] = l.below(d, names[i])
+					}
+					return nil
+				})
+			})
+		})
+	}
+	all.Wait()
+	same := map[string]*still{}
+	for i, s := range found {
+		if s != nil {
+			same[names[i]] = s
+		}
+	}
+	return same
+}
+
+// still is a directory below which nothing changed, counted as a walk would count it.
+type still struct {
+	Report
+	owners   map[[2]uint32]int64 // uid and gid -> objects
+	uids     map[uint32]bool     // of the directories
+	canaries canaries
+}
+
+// settle counts what was found.
+func (s *still) settle(p *pass, path string) {
+	for o, n := range s.owners {
+		p.countOwner(o[0], o[1], n)
+	}
+	for uid := range s.uids {
+		p.uids[p.mapID(p.opt.UIDs, uid)] = true
+	}
+	for _, k := range s.canaries.list {
+		p.canaries.draw(k)
+	}
+	p.count(OpUnchanged, path, func(r *Report) {
+		r.Files += s.Files
+		r.Dirs += s.Dirs
+		r.Bytes += s.Bytes
+		r.Unchanged += s.Unchanged
+		r.TrustedDirs += s.TrustedDirs
+		r.Guarantees.DirUnchanged += s.Guarantees.DirUnchanged
+		r.Guarantees.StatEqual += s.Guarantees.StatEqual
+	})
+}
+
+// looker looks at directories with a view of the state of its own. It changes nothing.
+type looker struct {
+	p           *pass
+	ctx         context.Context
+	pair        *pairRun
+	dirs, names *bbolt.Bucket
+	found       *still
+}
+
+// side is a directory that is open at both sides.
+type side struct {
+	src, dst   int
+	mnt, atMnt stat // of them
+	path, from string
+	hot        bool
+	depth      int
+}
+
+// deepest bounds the descriptors that are open at once.
+const deepest = 64
+
+// below tells what is below a directory in d, nil when it is not as it was.
+func (l *looker) below(d *dir, name string) *still {
+	l.found = &still{owners: map[[2]uint32]int64{}, uids: map[uint32]bool{}, canaries: canaries{want: l.p.canaries.want}}
+	up := side{src: int(d.src.(localDir)), dst: d.dst, mnt: d.st, atMnt: d.dstMnt, path: d.path, from: d.from, hot: d.hot, depth: d.depth}
+	if !l.dir(&up, name, l.record(&up, name)) {
+		return nil
+	}
+	return l.found
+}
+
+func (l *looker) record(up *side, name string) *dirRecord {
+	k := keyOf(joinPath(up.path, name))
+	b := l.dirs.Get(k[:])
+	if b == nil {
+		return nil
+	}
+	r, err := decodeDir(b)
+	if err != nil || l.p.state.isPending(bucketDirs, k) {
+		return nil
+	}
+	return r
+}
+
+// dir tells whether a directory is as it was, and all below it.
+func (l *looker) dir(up *side, name string, rec *dirRecord) bool {
+	if rec == nil || up.depth >= deepest || l.ctx.Err() != nil {
+		return false
+	}
+	src, err := openDir(up.src, name)
+	if err != nil {
+		return false
+	}
+	defer closeFd(src)
+	dst, err := openDir(up.dst, name)
+	if err != nil {
+		return false
+	}
+	defer closeFd(dst)
+	st, err1 := statFd(src)
+	t, err2 := statFd(dst)
+	if err1 != nil || err2 != nil || !l.same(up, rec, &st, &t) {
+		return false
+	}
+	d := &side{src: src, dst: dst, mnt: st, atMnt: t, path: joinPath(up.path, name), from: joinPath(up.from, name), depth: up.depth + 1,
+		hot: up.hot || hotName(name)}
+	l.found.Dirs++
+	l.found.TrustedDirs++
+	l.own(&st)
+	l.found.uids[st.uid] = true
+	if rec.segments != 1 {
+		return false
+	}
+	return l.content(d, name)
+}
+
+// same tells whether both sides of a directory are as recorded, and no mounts.
+func (l *looker) same(up *side, rec *dirRecord, st, t *stat) bool {
+	return l.p.trusts(l.pair, rec, st, t) && st.sameMount(&up.mnt) && t.sameMount(&up.atMnt) && !st.same(&l.p.dstTop)
+}
+
+func (l *looker) own(st *stat) { l.found.owners[[2]uint32{st.uid, st.gid}]++ }
+
+// content looks at all that is in a directory.
+func (l *looker) content(d *side, base string) bool {
+	k := keyOf(d.path)
+	text := l.names.Get([]byte(k.segment(0)))
+	if text == nil {
+		return true
+	}
+	es, err := decodeEntries(text)
+	if err != nil {
+		return false
+	}
+	leaves := l.leaves(d, es)
+	for i := range es {
+		e := &es[i]
+		var ok bool
+		switch leaf := leaves[e.name]; {
+		case leaf != nil && l.leaf(d, e.name, leaf):
+			ok = true
+		case e.isDir():
+			ok = l.dir(d, e.name, l.record(d, e.name))
+		default:
+			ok = l.file(d, e, d.hot && !messageDir(base))
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}
+
+// leaves gives the records of cur, new and tmp in a Maildir.
+func (l *looker) leaves(d *side, es []entry) map[string]*dirRecord {
+	m := map[string]*dirRecord{}
+	for i := range es {
+		switch e := &es[i]; e.name {
+		case "cur", "new", "tmp":
+			if r := l.record(d, e.name); r != nil && e.isDir() {
+				m[e.name] = r
+			}
+		}
+	}
+	if len(m) < 3 {
+		return nil
+	}
+	return m
+}
+
+// leaf tells whether nobody changed a directory of messages, or an empty one; see unchangedMessages. It is not opened.
+func (l *looker) leaf(up *side, name string, rec *dirRecord) bool {
+	empty := rec.names == 0 && rec.gone == 0
+	if name == "tmp" && !empty {
+		return false
+	}
+	st, err := statAt(up.src, name)
+	if err != nil || hasDirs(&st) || name == "tmp" && st.nlink != 2 {
+		return false
+	}
+	t, err := statAt(up.dst, name)
+	if err != nil || !l.same(up, rec, &st, &t) {
+		return false
+	}
+	f := l.found
+	if name == "tmp" {
+		f.uids[st.uid] = true
+	} else {
+		f.canaries.offer(up.path, up.from, name)
+	}
+	l.own(&st)
+	for _, o := range rec.owners {
+		f.owners[[2]uint32{o.uid, o.gid}] += o.n
+	}
+	f.Dirs++
+	f.TrustedDirs++
+	f.Files += rec.names
+	f.Bytes += rec.bytes
+	f.Unchanged += rec.names
+	f.Guarantees.DirUnchanged += rec.names
+	return true
+}
+
+// file tells whether a name is as it was; hot ones are looked at on both sides. See judge.
+func (l *looker) file(d *side, e *entry, hot bool) bool {
+	st, err := statAt(d.src, e.name)
+	if err != nil || e.racy || e.src != st.tuple() || st.nlink > 1 || st.device() || !st.sameMount(&d.mnt) {
+		return false
+	}
+	w := l.p.want(&st)
+	t := stat{mode: e.dst.mode, uid: e.dst.uid, gid: e.dst.gid, mtime: e.dst.mtime}
+	if hot {
+		if t, err = statAt(d.dst, e.name); err != nil || !e.dst.untouched(&t) || !t.sameMount(&d.atMnt) {
+			return false
+		}
+	}
+	if !l.p.metaEqual(&w, &t) {
+		return false
+	}
+	l.own(&st)
+	f := l.found
+	f.Files++
+	f.Unchanged++
+	f.Guarantees.StatEqual++
+	if st.regular() {
+		f.Bytes += st.size
+	}
+	return true
+}
