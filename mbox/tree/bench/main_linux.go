@@ -136,7 +136,9 @@ func (b *bench) build() (err error) {
 		return err
 	}
 	b.us = filepath.Join(b.dir, "copymail")
-	out, err := exec.CommandContext(b.ctx, "go", "build", "-o", b.us, "github.com/mailmove/mailmove/examples/copymail").CombinedOutput()
+	build := exec.CommandContext(b.ctx, "go", "build", "-o", b.us, "github.com/mailmove/mailmove/examples/copymail")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the README builds it
+	out, err := build.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("go build copymail: %w\n%s", err, out)
 	}

@@ -62,6 +62,7 @@ func (b *bench) race(target string, change func(round int) error, runners []runn
 			if err := b.once(target, r, res); err != nil {
 				return nil, fmt.Errorf("%s: %w", r.name, err)
 			}
+			fmt.Fprintf(os.Stderr, "bench: %s: %.4f s\n", r.name, res.seconds[len(res.seconds)-1])
 		}
 	}
 	return results, nil

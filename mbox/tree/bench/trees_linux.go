@@ -29,7 +29,7 @@ func fresh(target string) error {
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	for _, who := range []string{us, "rsync", "cp", "tar", "state"} {
+	for _, who := range []string{us, "rsync", "cp", "tar", "least", "state"} {
 		if err := os.MkdirAll(filepath.Join(target, who), 0o700); err != nil {
 			return err
 		}
@@ -45,7 +45,8 @@ func (b *bench) firstCopy() error {
 	if err := os.Mkdir(target, 0o700); err != nil {
 		return err
 	}
-	runners := b.copiers(src, target, "--whole-file")
+	runners := append(b.copiers(src, target, "--whole-file"), runner{name: "least calls",
+		do: func() error { return leastCalls(src, filepath.Join(target, "least")) }})
 	for i := range runners {
 		runners[i].before = func() error { return fresh(target) }
 	}
