@@ -22,8 +22,29 @@ import (
 // or what more than he can swap, root reads: in a directory that is entered first and then asked where it is, so that
 // nobody can lead it elsewhere. GNU tar opens a file with O_NOFOLLOW since 1.24; an older one says that a file which was
 // swapped changed as it read it.
+//
+// He may also stop the program that reads with his rights, and it would be waited for for ever: one of this script's session that is
+// found stopped, by a look every ten seconds, for the twelfth time is killed. One that waits for a slow line is not stopped.
 const asOwner = `LC_ALL=C; export LC_ALL; set -f; unset POSIXLY_CORRECT
 root=$1; me=$(id -u)
+watch() {
+	set +f
+	trap 'kill "$nap"; exit' TERM
+	read -r s <"/proc/$$/stat"; set -- ${s##*)}; session=$4; seen=
+	while kill -0 $$; do
+		sleep 10 & nap=$!; wait $nap
+		for f in /proc/[0-9]*/stat; do
+			s=; read -r s <"$f" || continue
+			case ${s##*)} in ' T '*|' t '*) ;; *) continue ;; esac
+			p=${s%% *}; set -- ${s##*)}; [ "$4" = "$session" ] || continue
+			seen="$seen $p"; n=0
+			for q in $seen; do [ "$q" != "$p" ] || n=$((n + 1)); done
+			[ $n -lt 12 ] || kill -9 "$p"
+		done
+	done
+}
+watch </dev/null >/dev/null 2>&1 & watcher=$!
+trap 'kill $watcher 2>/dev/null' EXIT
 run() {
 	if [ "$u" = 0 ] || [ "$me" != 0 ]; then (cd -- "$root" && exec "$@")
 	else chroot --userspec="$u:$g" --groups="$g" / sh -c 'cd -- "$1" && shift && exec "$@"' sh "$root" "$@"; fi
@@ -51,7 +72,7 @@ e=$(while read -r u g n h; do
 		printf 'MAILMOVE/.\0' >&3
 		head -c "$n" | run $T
 	fi
-	[ $? -lt 128 ] || { [ "$u" != in ] || u=0; echo "tar was killed, which read with the rights of uid $u" >&2; exit 9; }
+	[ $? -lt 128 ] || { [ "$u" != in ] || u=0; w=$(getent passwd "$u" 2>/dev/null); echo "tar was killed, or stopped for two minutes, which read with the rights of uid $u${w:+ (${w%%:*})}" >&2; exit 9; }
 done 2>&1 >&3; exit 0) || { printf '%s\n' "$e" >&2; exit 9; }
 printf 'MAILMOVE %s\0' "$e"`
 

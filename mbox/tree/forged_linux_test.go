@@ -96,8 +96,45 @@ func TestPlainTarIsKilled(t *testing.T) {
 	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 	require.NoError(t, os.WriteFile(filepath.Join(src, "mail"), []byte("mail"), 0o600))
 	_, err = Sync(t.Context(), here(src), dst, nil)
-	require.ErrorContains(t, err, fmt.Sprintf("tar was killed, which read with the rights of uid %d", os.Getuid()))
+	require.ErrorContains(t, err, fmt.Sprintf("tar was killed, or stopped for two minutes, which read with the rights of uid %d", os.Getuid()))
 	require.NoFileExists(t, filepath.Join(dst, "mail"))
+}
+
+// TestPlainTarIsStopped: a user may stop the tar that reads with his rights, too, or the program that sums his mail. It is not
+// waited for for ever. One that only waits is, however long.
+func TestPlainTarIsStopped(t *testing.T) {
+	src, dst, bin := t.TempDir(), t.TempDir(), t.TempDir()
+	tar, err := exec.LookPath("tar")
+	require.NoError(t, err)
+	sleep, err := exec.LookPath("sleep")
+	require.NoError(t, err)
+	looks := filepath.Join(bin, "looks")
+	program := func(name, text string) {
+		t.Helper()
+		require.NoError(t, os.WriteFile(filepath.Join(bin, name), []byte("#!/bin/sh\n"+text+"\n"), 0o755))
+	}
+	require.NoError(t, os.Chmod(bin, 0o755))
+	t.Setenv("PATH", bin+":"+os.Getenv("PATH"))
+	program("sleep", "echo >>"+looks+"; exec "+sleep+" 0.02")
+	program("tar", "[ \"$1\" != --help ] || exec "+tar+" --help\nkill -STOP $$\n")
+	require.NoError(t, os.WriteFile(filepath.Join(src, "mail"), []byte("mail"), 0o600))
+	_, err = Sync(t.Context(), here(src), dst, nil)
+	require.ErrorContains(t, err, fmt.Sprintf("or stopped for two minutes, which read with the rights of uid %d (", os.Getuid()))
+	require.NoFileExists(t, filepath.Join(dst, "mail"))
+
+	program("tar", "[ \"$1\" != --help ] || exec "+tar+" --help\nuntil [ $(wc -l <"+looks+") -gt 20 ]; do "+sleep+" 0.02; done\nexec "+tar+" \"$@\"")
+	require.NoError(t, os.Remove(looks))
+	_, err = Sync(t.Context(), here(src), dst, nil)
+	require.NoError(t, err)
+	require.FileExists(t, filepath.Join(dst, "mail"))
+
+	sum, err := exec.LookPath("sha256sum")
+	require.NoError(t, err)
+	program("sha256sum", "[ -e "+bin+"/once ] && exec "+sum+" \"$@\"; : >"+bin+"/once; kill -STOP $$")
+	sums, err := (&remote{Remote: here(src), plain: true}).sums(t.Context(), []request{{path: "mail", rights: rights{uid: uint32(os.Getuid())}}})
+	require.NoError(t, err)
+	_, ok := sums["mail"]
+	require.Equal(t, os.Getuid() != 0, ok, "root has summed it, where it was another's to read")
 }
 
 // TestPlainForgedSum: a user may make the program that sums his files say something of another's, too.
