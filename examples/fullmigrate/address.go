@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net/netip"
 	"os"
@@ -85,22 +84,13 @@ func (m *migration) bySelf(address *netcfg.Plan) {
 	address.Findings = slices.DeleteFunc(address.Findings, func(f netcfg.Finding) bool { return f.Rule == "PROBE" || f.Rule == "ANNOUNCE" })
 }
 
-// wrongWay is what keeps the old host's first address from moving: the connection to that host goes there.
-func wrongWay(whole *netcfg.Plan, here netip.Addr) (f netcfg.Finding, ok bool) {
-	if len(whole.Addresses) == 0 || whole.Addresses[0].Addr() != here {
-		return f, false
-	}
-	return netcfg.Finding{Rule: "ADMIN-ADDRESS", Severity: netcfg.Fail,
-		Detail: fmt.Sprintf("the connection to the old host goes to the address that moves, %v: the host could not be reached afterwards", here),
-		Advice: "give the old host a further address, such as with `ip address add`, and name that one in -from"}, true
-}
-
 // judgeMove holds the plan against what the old host has now.
 func (c *cutover) judgeMove(mv *move, old *liveaddr.Host, whole *netcfg.Plan) {
 	moves := func(a netip.Addr) bool {
 		return slices.ContainsFunc(mv.Plan.Addresses, func(p netip.Prefix) bool { return p.Addr() == a })
 	}
-	if f, ok := wrongWay(whole, old.Here); ok {
+	if f, ok := c.m.wrongWay(whole, old.Here); ok {
+		c.p.judgeAddress(c.m.iface, whole)
 		c.p.block(finding{Part: "address", Rule: f.Rule, Name: old.Here.String(), Detail: f.Detail, Advice: f.Advice})
 	}
 	for _, a := range old.Addrs {

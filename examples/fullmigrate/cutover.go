@@ -34,7 +34,7 @@ type cutover struct {
 // gone on with by what it had found out and by what its journal says.
 func (m *migration) cutOver(ctx context.Context) error {
 	if _, err := os.Lstat(m.runDir); errors.Is(err, fs.ErrNotExist) {
-		return errNoSync // and nothing is made for it
+		return m.noSync() // and nothing is made for it
 	}
 	c, err := m.openCutover()
 	if err != nil {
@@ -69,6 +69,9 @@ func (m *migration) cutOver(ctx context.Context) error {
 	if resumed {
 		m.c.Warn("going on with the cutover that began at %s", c.rec.Began.Format(time.RFC3339))
 	} else if err := m.c.Confirm("Stop the mail service of the old host now and move it here?", m.yes); err != nil {
+		return err
+	}
+	if err := m.keepTyped(ctx, c.dir); err != nil {
 		return err
 	}
 	if err := c.dir.Save(ctx, fileRecord, &c.rec); err != nil { // before the first line of the journal: both ways go by it

@@ -261,6 +261,8 @@ func TestCutoverRefuses(t *testing.T) {
 	}
 	change("192.0.2.11 22", "192.0.2.10 22")
 	refused("ADMIN-ADDRESS", "-iface", "eth0")
+	refused("eth0 takes over 192.0.2.10/24 (", "-iface", "eth0")
+	refused("give the old host a further address (there: ip address add ADDRESS/24 dev eth0)", "-iface", "eth0")
 	change("", "")
 
 	// A port that nobody here knows how to stop: a POP server under a name of its own.

@@ -123,10 +123,11 @@ func (p *plan) takeAddress(m *migration) error {
 	whole := netcfg.TakeOver(old, new, opt)
 	opt.Stay = m.host.stay()
 	address := netcfg.TakeOver(old, new, opt)
-	m.bySelf(address)
-	if f, ok := wrongWay(whole, m.host.here); ok {
+	if f, ok := m.wrongWay(whole, m.host.here); ok {
+		address = whole // what shall move, and not what would be left of it
 		address.Findings = append(address.Findings, f)
 	}
+	m.bySelf(address)
 	p.judgeAddress(m.iface, address)
 	return nil
 }

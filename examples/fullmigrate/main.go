@@ -34,6 +34,7 @@ type migration struct {
 	mirror         string        // temporary directory around from; "" when from is the old host itself
 	host           oldHost
 	runDir         string
+	runGiven       bool // by -run
 	users, exclude []string
 	iface          string
 	oldIface       string

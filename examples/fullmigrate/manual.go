@@ -30,7 +30,7 @@ func manual(steps []step) string {
 
 // manual is the cutover as commands. The passes are ordinary syncs: fullmigrate knows of no cutover then.
 func (c *cutover) manual() []string {
-	sync := hostcmd.Quote(append([]string{"fullmigrate", "sync", "-from", c.m.src, "-to", c.m.to}, c.m.people()...)...)
+	sync := c.m.typed().command("sync")
 	watch := "lsof +D " + strings.Join(c.rec.Mail[0].Spools, " ") + "   # until nothing is listed"
 	steps := []step{
 		{title: "copy while the old host still serves", lines: []string{sync}, due: true},

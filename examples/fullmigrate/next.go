@@ -1,14 +1,12 @@
 package main
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/mailmove/mailmove/internal/cli"
-	"github.com/mailmove/mailmove/internal/hostcmd"
 )
 
 // Mailed tells whether mailboxes were counted.
@@ -63,9 +61,7 @@ func visible(text string) string { return cli.Printable(text) }
 
 // advise says how it goes on.
 func (s *summary) advise(m *migration) {
-	run := func(verb string) string {
-		return hostcmd.Quote("fullmigrate", verb, "-from", cmp.Or(m.src, m.from), "-to", m.to)
-	}
+	run := m.typed().command
 	say := func(what ...string) { s.Next = append(s.Next, what...) }
 	if len(s.Blockers) > 0 {
 		say("Settle what blocks the move, then plan again: " + run("plan"))

@@ -37,9 +37,10 @@ func (m *migration) place() error {
 // findRun finds the run directory.
 func (m *migration) findRun() error {
 	if m.runDir != "" {
+		m.runGiven = true
 		return nil
 	}
-	at, err := tree.Resolve(m.to, path.Join("var/lib/mailmove", m.oldName()))
+	at, err := tree.Resolve(m.to, path.Join(runsDir, m.oldName()))
 	m.runDir = filepath.Join(m.to, filepath.FromSlash(at))
 	return err
 }
@@ -71,19 +72,19 @@ func (m *migration) findAnyRun() error {
 	if _, err := os.Stat(m.to); err != nil {
 		return err
 	}
-	top := filepath.Join(m.to, "var/lib/mailmove")
+	top := filepath.Join(m.to, runsDir)
 	entries, err := os.ReadDir(top)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
 	var runs []string
 	for _, e := range entries {
-		if e.IsDir() && e.Name() != "netcfg" {
+		if e.IsDir() && e.Name() != path.Base(copies) {
 			runs = append(runs, e.Name())
 		}
 	}
 	if len(runs) > 1 {
-		return m.c.Misused("%d migrations below %s: name one with -run, or the old host with -from", len(runs), top)
+		return m.c.Misused("%d migrations below %s: name one with -run, or the old host with -from: %s", len(runs), top, strings.Join(m.otherRuns(), ", "))
 	}
 	m.runDir = filepath.Join(append([]string{top}, runs...)...)
 	if len(runs) == 0 {

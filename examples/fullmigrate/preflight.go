@@ -2,25 +2,20 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
 	"strings"
 	"time"
 
-	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/hostcmd"
 	"github.com/mailmove/mailmove/mx"
 )
 
-var errNoSync = &cli.Hinted{Err: errors.New("no sync has ended yet: the first copy takes its time and is not made while the service stands still"),
-	Hint: "run fullmigrate sync, as often as you like, and then cutover, all with the same -from: what it copied is known by that name"}
-
 // preflight looks at everything that could stop a cutover while there is time. It changes nothing.
 func (c *cutover) preflight(ctx context.Context) (err error) {
 	if !c.dir.Done(stepCopied) {
-		return errNoSync
+		return c.m.noSync()
 	}
 	if c.p, err = c.m.replan(ctx); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 
 	"github.com/mailmove/mailmove/internal/cli"
 	"github.com/mailmove/mailmove/internal/service"
@@ -16,7 +17,7 @@ import (
 // changes it any more.
 func (m *migration) rollBack(ctx context.Context) error {
 	if _, err := os.Lstat(m.runDir); err != nil { // and nothing is made for it
-		return &cli.Hinted{Err: fmt.Errorf("no cutover to go back from: %w", err), Hint: "give -from, -to and -run as for the cutover"}
+		return &cli.Hinted{Err: fmt.Errorf("no cutover to go back from: %w", err), Hint: strings.Join(append([]string{"give -from, -to and -run as for the cutover"}, m.otherRuns()...), "; or ")}
 	}
 	c, err := m.openCutover()
 	if err != nil {

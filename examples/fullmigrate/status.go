@@ -20,8 +20,11 @@ type status struct {
 	Downtime float64    `json:"downtime_seconds"`         // until the new host answered on all ports
 	Clients  float64    `json:"clients_downtime_seconds"` // until it answered those who read mail
 	Kept     []kept     `json:"kept"`
-	Next     []string   `json:"next"`
+	Next     []string   `json:"next"`   // commands, some with a word behind #
+	Others   []string   `json:"others"` // where nothing was begun: further migrations here
 }
+
+const goesOn = "   # goes on where it ended"
 
 type stepView struct {
 	Step  string `json:"step"`
@@ -40,7 +43,11 @@ func (m *migration) showStatus() error {
 		return fmt.Errorf("no such run directory: %w", err)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		s := status{Phase: "new", Steps: []stepView{}, Kept: []kept{}, Next: []string{"fullmigrate plan", "fullmigrate sync"}}
+		t := m.typed()
+		if t.From == "" {
+			t.From = "root@OLD:/"
+		}
+		s := status{Phase: "new", Steps: []stepView{}, Kept: []kept{}, Next: []string{t.command("plan"), t.command("sync")}, Others: append([]string{}, m.otherRuns()...)}
 		return m.c.Report(&s, &s)
 	}
 	if err != nil {
@@ -52,7 +59,7 @@ func (m *migration) showStatus() error {
 }
 
 func statusOf(dir *run.Dir) status {
-	s := status{Run: dir.Path(), Phase: "new", Steps: []stepView{}, Kept: []kept{}}
+	s := status{Run: dir.Path(), Phase: "new", Steps: []stepView{}, Kept: []kept{}, Others: []string{}}
 	_ = dir.Load(fileKept, &s.Kept) // there need be none
 	if s.Kept == nil {
 		s.Kept = []kept{}
@@ -67,19 +74,23 @@ func statusOf(dir *run.Dir) status {
 	o := outageOf(dir.History())
 	s.Downtime, s.Clients = o.until(o.all), o.until(o.clients)
 	show := cutoverSteps
+	say := typedIn(dir).command
 	switch {
 	case dir.Unfinished(stepRollback):
-		s.Phase, s.Next, show = "going back", []string{"fullmigrate rollback"}, rollbackSteps
+		s.Phase, s.Next, show = "going back", []string{say("rollback") + goesOn}, rollbackSteps
 	case dir.Unfinished(stepCutover):
-		s.Phase, s.Next = "cutting over", []string{"fullmigrate cutover goes on", "fullmigrate rollback lets the old host serve again"}
+		s.Phase, s.Next = "cutting over", []string{say("cutover") + goesOn, say("rollback") + "   # lets the old host serve again"}
 	case dir.Done(stepCutover):
-		s.Phase, s.Next = "moved", []string{"fullmigrate rollback, if the old host shall serve again"}
+		s.Phase, s.Next = "moved", []string{say("rollback") + "   # only if the old host shall serve again"}
 	case dir.Done(stepCopied):
-		s.Phase, s.Next, show = "copied", []string{"fullmigrate sync, again and again", "fullmigrate cutover"}, nil
+		s.Phase, s.Next, show = "copied", []string{say("sync") + "   # copies what changed since, as often as you like", say("cutover")}, nil
+		if len(typedIn(dir).Cutover) == 0 {
+			s.Next[1] += "   # and -iface NAME for the old host's address, -domain D for the backup MX"
+		}
 	case dir.Unfinished(stepAccounts):
-		s.Phase, s.Next, show = "copying", []string{"fullmigrate sync goes on"}, nil
+		s.Phase, s.Next, show = "copying", []string{say("sync") + goesOn}, nil
 	default:
-		s.Next, show = []string{"fullmigrate plan", "fullmigrate sync"}, nil
+		s.Next, show = []string{say("plan"), say("sync")}, nil
 	}
 	for _, name := range show {
 		v := stepView{name, "waiting", ""}
@@ -116,6 +127,9 @@ func (s *status) String() string {
 	}
 	for _, n := range slices.Compact(s.Next) {
 		fmt.Fprintf(&b, "next: %s\n", n)
+	}
+	for _, o := range s.Others {
+		fmt.Fprintf(&b, "another migration is here: %s\n", o)
 	}
 	return strings.TrimRight(b.String(), "\n")
 }

@@ -127,7 +127,7 @@ func (c *cutover) stop(ctx context.Context, side int, until func(context.Context
 	err := until(ctx, c.m.hosts()[side], c.now[side], c.stops(side), c.rec.Mail[side], patience)
 	var busy *service.BusyError
 	if errors.As(err, &busy) {
-		return &cli.Hinted{Err: err, Hint: "end these programs on the " + sides[side] + " host and run the same command again, or go back with fullmigrate rollback"}
+		return &cli.Hinted{Err: err, Hint: "end these programs on the " + sides[side] + " host and run the same command again, or go back: " + c.m.typed().command("rollback")}
 	}
 	return err
 }
@@ -138,6 +138,6 @@ func (c *cutover) stuck(err error) error {
 	if errors.As(err, &advice) && advice.Advice() != "" {
 		return err
 	}
-	hint := "neither host may serve now: run the same command again to go on, or fullmigrate rollback to let the old host serve again"
+	hint := "neither host may serve now: run the same command again to go on, or let the old host serve again: " + c.m.typed().command("rollback")
 	return &cli.Hinted{Err: err, Hint: hint}
 }

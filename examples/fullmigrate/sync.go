@@ -86,6 +86,9 @@ func (m *migration) carryOut(ctx context.Context, p *plan) error {
 	if err := stillOld(dir); err != nil { // nobody else's cutover since the first look
 		return err
 	}
+	if err := m.keepTyped(ctx, dir); err != nil {
+		return err
+	}
 	if err := m.copyAll(ctx, dir, p); err != nil {
 		return err
 	}

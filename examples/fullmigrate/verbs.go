@@ -41,6 +41,9 @@ func start(ctx context.Context, c *cli.Call) (err error) {
 			return err
 		}
 	}
+	if verb == "plan" || verb == "sync" || verb == "" {
+		m.warnOthers()
+	}
 	switch {
 	case verb == "cutover":
 		return m.cutOver(ctx)

@@ -19,7 +19,7 @@ func (c *cutover) advise() {
 	} else {
 		c.out.Advice = append(c.out.Advice, "no address was moved: clients come when the name leads to the new host")
 	}
-	c.out.Advice = append(c.out.Advice, "keep the old host as it is until all is well: fullmigrate rollback needs it")
+	c.out.Advice = append(c.out.Advice, "keep the old host as it is until all is well, for the way back needs it: "+c.m.typed().command("rollback"))
 }
 
 // conclude tells the outcome.
