@@ -45,34 +45,6 @@ func (p *plan) findTrees(ctx context.Context, m *migration) error {
 	return p.judgeSpool(ctx, m, from)
 }
 
-// judgeSpool tells of mail on the old host that stays there: of root and the daemons, of users who do not move, of nobody.
-func (p *plan) judgeSpool(ctx context.Context, m *migration, dir string) error {
-	entries, err := m.list(ctx, dir)
-	if errors.Is(err, fs.ErrNotExist) {
-		p.note(finding{Part: "mail", Rule: "NO-SPOOL", Severity: "warn", Detail: "the old host has no /var/mail: only homes are copied"})
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	moves, stays := map[string]bool{}, map[string]bool{}
-	for _, u := range p.Users {
-		moves[u.Name], stays[u.Name] = u.Moves(), !u.Moves()
-	}
-	for _, e := range entries {
-		if moves[e.name] || strings.HasSuffix(e.name, ".lock") || e.regular && e.size == 0 {
-			continue
-		}
-		f := finding{Part: "mail", Rule: "STAYS", Severity: "warn", Name: plain(e.name), At: plain(path.Join("/var/mail", e.name)),
-			Detail: "mail that is not copied: it belongs to no user who moves", Advice: "copy it with copymail if somebody needs it"}
-		if stays[e.name] {
-			f.Detail = "mail that is not copied: its user stays behind"
-		}
-		p.note(f)
-	}
-	return nil
-}
-
 // freeFor refuses a place on the new host that belongs to somebody else. What is root's may be taken, for so is what a run
 // that was cut off left. Without root's rights everything belongs to the caller.
 func freeFor(root, name string, uid uint32) error {

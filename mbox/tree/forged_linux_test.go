@@ -131,7 +131,7 @@ func TestPlainTarIsStopped(t *testing.T) {
 	sum, err := exec.LookPath("sha256sum")
 	require.NoError(t, err)
 	program("sha256sum", "[ -e "+bin+"/once ] && exec "+sum+" \"$@\"; : >"+bin+"/once; kill -STOP $$")
-	sums, err := (&remote{Remote: here(src), plain: true}).sums(t.Context(), []request{{path: "mail", rights: rights{uid: uint32(os.Getuid())}}})
+	sums, err := (&remote{Remote: here(src), plain: true}).sums(t.Context(), []*request{{path: "mail", rights: rights{uid: uint32(os.Getuid())}}})
 	require.NoError(t, err)
 	_, ok := sums["mail"]
 	require.Equal(t, os.Getuid() != 0, ok, "root has summed it, where it was another's to read")

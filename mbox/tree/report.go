@@ -123,13 +123,7 @@ func (r *Report) String() string {
 	if r.Verified > 0 {
 		fmt.Fprintf(&b, "\ncompared %s: %s", many(r.Verified, "object"), cmp.Or(number(r.Mismatched, "differ"), "all alike"))
 	}
-	if len(r.Skipped) > 0 {
-		why := map[string]int64{}
-		for _, s := range r.Skipped {
-			why[s.Error]++
-		}
-		fmt.Fprintf(&b, "\nskipped: %s", counts(why))
-	}
+	b.WriteString(r.skipped())
 	for _, f := range r.Full {
 		fmt.Fprintf(&b, "\nsaved state was not trusted, all was compared: %s", printable(f))
 	}
@@ -150,6 +144,30 @@ func (r *Report) String() string {
 		fmt.Fprintf(&b, "\nproblem: %q: %s: %s", p.Path, p.Op, printable(p.Error))
 	}
 	return b.String()
+}
+
+// skipped says what was not copied and why that is no fault.
+func (r *Report) skipped() (s string) {
+	why, absent, first := map[string]int64{}, 0, ""
+	for _, p := range r.Skipped {
+		if p.Op != "absent" {
+			why[p.Error]++
+			continue
+		}
+		if absent++; absent == 1 {
+			first = p.Path
+		}
+	}
+	switch {
+	case absent == 1:
+		s = fmt.Sprintf("\nthe source has no %q: nothing to copy there", first)
+	case absent > 1:
+		s = fmt.Sprintf("\nthe source has no %q, nor %d more that were asked for: nothing to copy there", first, absent-1)
+	}
+	if len(why) > 0 {
+		s += "\nskipped: " + counts(why)
+	}
+	return s
 }
 
 // did lists the kinds of work that occurred.

@@ -8,6 +8,16 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+// TestAbsentIsSaidInASentence: it is as usual as a user without mail.
+func TestAbsentIsSaidInASentence(t *testing.T) {
+	r := newReport()
+	for _, name := range []string{"var/mail/anna", "home/b\x1b", "var/mail/c"} {
+		r.Skipped = append(r.Skipped, Problem{name, "absent", "absent at the source"})
+	}
+	require.Contains(t, r.String(), "\nthe source has no \"var/mail/anna\", nor 2 more that were asked for: nothing to copy there")
+	require.NotContains(t, r.String(), "skipped")
+}
+
 func TestReportString(t *testing.T) {
 	r := newReport()
 	require.Equal(t, "0 files, 0 directories, 0 B (0.0 s)", r.String())
@@ -23,13 +33,14 @@ func TestReportString(t *testing.T) {
 	require.Equal(t, []string{
 		"3 files, 1 directory, 5.0 MiB: 1 copied (1.5 KiB), 1 unchanged, 1 renamed (0.0 s)",
 		"compared 4 objects: 1 differ",
-		"skipped: 1 absent at the source, 2 socket",
+		`the source has no "b": nothing to copy there`,
+		"skipped: 2 socket",
 		"saved state was not trusted, all was compared: another boot",
 		"uids that keep their number, for the map does not name them: 7 (1 object), 501 (2 objects)",
 		"gids that keep their number, for the map does not name them: 0 (1 object)",
 		"owners were not kept: only root can set them",
 		`problem: "dir/0\n\x1b[2J": open: no ?[2J?such file`,
-	}, lines[:8])
+	}, lines[:9])
 	require.Equal(t, "and 3 more", lines[len(lines)-1])
-	require.Len(t, lines, 7+problemsShown+1)
+	require.Len(t, lines, 8+problemsShown+1)
 }
