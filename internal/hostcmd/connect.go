@@ -66,10 +66,11 @@ var reuse = []string{"MALLOC_MMAP_THRESHOLD_=67108864", "MALLOC_TRIM_THRESHOLD_=
 
 func (c *conn) open(ctx context.Context) error {
 	word := rand.Text()
-	c.cmd = exec.Command("ssh", "-T", "-o", "BatchMode=yes", "-o", "ControlMaster=yes", "-o", "ControlPath="+c.socket,
+	args := append(ciphers(ctx, c.dest), "-T", "-o", "BatchMode=yes", "-o", "ControlMaster=yes", "-o", "ControlPath="+c.socket,
 		"-o", "ControlPersist=no", "-o", "ConnectTimeout=30", "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3",
 		"-o", "ForwardAgent=no", "-o", "ForwardX11=no", "-o", "ClearAllForwardings=yes", "-o", "PermitLocalCommand=no",
 		"-o", "LogLevel=INFO", "--", c.dest, Quote("sh", "-c", `printf '%s%s\n' "$1" "$2"; exec cat >/dev/null`, "sh", greeting, word))
+	c.cmd = exec.Command("ssh", args...)
 	apart(c.cmd)
 	c.cmd.Env = append(os.Environ(), reuse...)
 	c.cmd.Stderr = &c.said
