@@ -93,6 +93,9 @@ func (p *plan) compareDovecots(m *migration) error {
 		return nil
 	}
 	for _, f := range dovecotconf.Compare(configs[0], configs[1], &dovecotconf.CompareOptions{LowestUID: p.lowestUID()}).Findings {
+		if at := editAt(configs[1], f); at != "" {
+			f.Advice += "\n" + at
+		}
 		p.note(finding{Part: "dovecot", Rule: f.Rule, Severity: string(f.Severity), Name: f.Setting, Detail: f.Effect, Advice: f.Advice, At: f.NewAt})
 	}
 	return nil

@@ -21,7 +21,7 @@ Without arguments: builds a small old and a new host in a temporary directory, m
 OLD is the old host: [user@]host:/ through ssh, or the root of its file tree. NEWROOT is the root of the new host's file
 tree; / is this host. Without a verb the plan is shown, and with -apply carried out and verified. sync copies while the old
 host serves, as often as you like; cutover stops its mail daemons, copies what changed last and lets this host serve;
-rollback goes back from any point of that. Exit code 1: a person must settle something.
+rollback goes back from any point of that. Exit code 1: a person must settle something. fullmigrate VERB -h tells of one verb.
 
 example: fullmigrate -from root@old:/ -to / -apply`
 

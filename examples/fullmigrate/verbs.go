@@ -12,8 +12,14 @@ import (
 func start(ctx context.Context, c *cli.Call) (err error) {
 	m := &migration{c: c}
 	m.flags()
-	verb, err := c.Verb("demo", "plan", "sync", "verify", "cutover", "rollback", "status")
+	verb, err := c.Word("demo", "plan", "sync", "verify", "cutover", "rollback", "status")
 	if err != nil {
+		return err
+	}
+	if h, ok := helps[verb]; ok {
+		c.Help(h.usage, h.flags...)
+	}
+	if err := c.Parse(0, 0); err != nil {
 		return err
 	}
 	if verb == "demo" || verb == "" && m.src == "" && m.to == "" && !m.apply {

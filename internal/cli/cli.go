@@ -37,6 +37,8 @@ type Call struct {
 	Stdout io.Writer
 	Stderr io.Writer
 	usage  string
+	shown  []string // flags that -h shows; nil: all
+	word   string   // before the flags
 	args   []string
 }
 
@@ -67,9 +69,7 @@ func (c *Call) Parse(least, most int) error {
 	err := c.Flags.Parse(c.args)
 	switch n := c.Flags.NArg(); {
 	case errors.Is(err, flag.ErrHelp):
-		fmt.Fprintf(c.Stdout, "%s\n\nflags:\n", c.usage)
-		c.Flags.SetOutput(c.Stdout)
-		c.Flags.PrintDefaults()
+		c.help()
 		return err
 	case err != nil:
 		return c.Misused("%v", err)
@@ -79,6 +79,22 @@ func (c *Call) Parse(least, most int) error {
 		return c.Misused("unexpected argument %q", c.Flags.Arg(most))
 	}
 	return nil
+}
+
+// Help sets what -h shows in place of the whole usage, and the flags that are told of then. The others are understood all the same.
+func (c *Call) Help(usage string, flags ...string) { c.usage, c.shown = usage, flags }
+
+func (c *Call) help() {
+	fmt.Fprintf(c.Stdout, "%s\n\nflags:\n", c.usage)
+	all := flag.NewFlagSet(c.Name, flag.ContinueOnError)
+	c.Flags.VisitAll(func(f *flag.Flag) {
+		if c.shown == nil || slices.Contains(c.shown, f.Name) {
+			all.Var(f.Value, f.Name, f.Usage)
+			all.Lookup(f.Name).DefValue = f.DefValue
+		}
+	})
+	all.SetOutput(c.Stdout)
+	all.PrintDefaults()
 }
 
 // Verb reads the word before the flags, "" when there is none, and then the flags, which no argument may follow.
@@ -95,6 +111,7 @@ func (c *Call) Word(words ...string) (string, error) {
 	word := ""
 	if len(c.args) > 0 && !strings.HasPrefix(c.args[0], "-") {
 		word, c.args = c.args[0], c.args[1:]
+		c.word = word
 		if !slices.Contains(words, word) {
 			return "", c.Misused("no such verb %q: want %s", word, strings.Join(words, ", "))
 		}
@@ -104,7 +121,11 @@ func (c *Call) Word(words ...string) (string, error) {
 
 // Misused says what is wrong with the command line.
 func (c *Call) Misused(format string, a ...any) error {
-	fmt.Fprintf(c.Stderr, "%s: error: %s\n%s: hint: %s -h shows how\n", c.Name, printable(fmt.Sprintf(format, a...)), c.Name, c.Name)
+	how := c.Name
+	if c.shown != nil {
+		how += " " + c.word
+	}
+	fmt.Fprintf(c.Stderr, "%s: error: %s\n%s: hint: %s -h shows how\n", c.Name, printable(fmt.Sprintf(format, a...)), c.Name, how)
 	return errUsage
 }
 

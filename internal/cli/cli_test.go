@@ -43,6 +43,36 @@ func TestExitCodes(t *testing.T) {
 	}
 }
 
+// TestHelpOfAWord: -h behind a word shows what belongs to it, and other flags are understood as well.
+func TestHelpOfAWord(t *testing.T) {
+	start := func(args ...string) (string, string, error) {
+		p, out, errs := call(args...)
+		p.Flags.String("file", "x", "read this `file`")
+		p.Flags.Bool("other", false, "another thing")
+		word, err := p.Word("do", "undo")
+		require.NoError(t, err)
+		if word == "do" {
+			p.Help("usage: prog do\nexample: prog do -file y", "file")
+		}
+		err = p.Parse(0, 0)
+		return out.String(), errs.String(), err
+	}
+	out, _, err := start("do", "-h")
+	require.ErrorIs(t, err, flag.ErrHelp)
+	require.Equal(t, "usage: prog do\nexample: prog do -file y\n\nflags:\n  -file file\n    \tread this file (default \"x\")\n", out)
+	for _, args := range [][]string{{"-h"}, {"undo", "-h"}} {
+		out, _, err = start(args...)
+		require.ErrorIs(t, err, flag.ErrHelp)
+		require.Contains(t, out, "usage: prog FILE")
+		require.Contains(t, out, "-other")
+	}
+	_, _, err = start("do", "-other")
+	require.NoError(t, err)
+	_, errs, err := start("do", "-nonsense")
+	require.Error(t, err)
+	require.Contains(t, errs, "hint: prog do -h shows how\n")
+}
+
 func TestParse(t *testing.T) {
 	for _, c := range []struct {
 		args     []string
