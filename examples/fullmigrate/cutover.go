@@ -64,7 +64,7 @@ func (m *migration) cutOver(ctx context.Context) error {
 		return err
 	}
 	if m.manual {
-		return m.c.Print(strings.Join(c.manual(), "\n"))
+		return m.c.Script(strings.Join(c.manual(), "\n"))
 	}
 	if resumed {
 		m.c.Warn("going on with the cutover that began at %s", c.rec.Began.Format(time.RFC3339))

@@ -5,9 +5,11 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -21,18 +23,36 @@ import (
 
 // onTerminal runs the program with a terminal as stderr, by script(1) of util-linux, and gives what is seen there and stdout.
 func onTerminal(t *testing.T, args ...string) (seen, stdout string) {
-	script := oracle.Need(t, "script")
 	out := filepath.Join(t.TempDir(), "out")
-	c := command(args...)
-	line := "stty rows 24 cols 120; fullmigrate() { exec -a fullmigrate " + hostcmd.Quote(c.Path) + ` "$@"; }; fullmigrate ` + hostcmd.Quote(args...) + " >" + hostcmd.Quote(out)
+	return throughTerminal(t, 120, ">"+hostcmd.Quote(out), args...), read(t, out)
+}
+
+// throughTerminal runs the program, its output perhaps redirected, on a terminal so wide.
+func throughTerminal(t *testing.T, columns int, redirect string, args ...string) string {
+	c, script := command(args...), oracle.Need(t, "script")
+	line := fmt.Sprintf("stty rows 24 cols %d; ", columns) + "fullmigrate() { exec -a fullmigrate " + hostcmd.Quote(c.Path) + ` "$@"; }; fullmigrate ` + hostcmd.Quote(args...) + " " + redirect
 	run := exec.Command(script, "-qec", "bash -c "+hostcmd.Quote(line), "/dev/null")
 	run.Env = append(os.Environ(), "TERM=xterm", "SHELL=/bin/sh")
 	var b bytes.Buffer
 	run.Stdout = &b
 	require.NoError(t, run.Run(), b.String())
-	data, err := os.ReadFile(out)
+	return b.String()
+}
+
+// TestLongLinesOnATerminal are broken at words, and a command that a person may copy is not.
+func TestLongLinesOnATerminal(t *testing.T) {
+	from, to := hosts(t)
+	seen := strings.ReplaceAll(throughTerminal(t, 80, "", "plan", "-from", from, "-to", to), "\r\n", "\n")
+	require.Contains(t, seen, "degraded    dovecot A01 auth_username_format default: user names with capital\n            letters fail or lead to another mailbox\n")
+	for line := range strings.Lines(seen) {
+		if !strings.Contains(line, "crontab -") && !strings.HasPrefix(line, "old host: ") { // a path of the test is one word
+			require.LessOrEqual(t, len(strings.TrimSuffix(line, "\n")), 80, line)
+		}
+	}
+	require.Contains(t, seen, "crontab -u bert "+from+"/var/spool/cron/bert\n")
+	piped, err := command("plan", "-from", from, "-to", to).Output()
 	require.NoError(t, err)
-	return b.String(), string(data)
+	require.Contains(t, string(piped), "user names with capital letters fail or lead to another mailbox\n")
 }
 
 func TestBarsOnATerminal(t *testing.T) {

@@ -35,7 +35,7 @@ func (m *migration) rollBack(ctx context.Context) error {
 	}
 	steps := c.wayBack(c.dir.Unfinished(stepSwitch) || c.dir.Done(stepSwitch))
 	if m.manual {
-		return m.c.Print(manual(steps))
+		return m.c.Script(manual(steps))
 	}
 	if !c.dir.Unfinished(stepRollback) {
 		if err := m.c.Confirm("Stop the mail service of the new host now and let the old one serve again?", m.yes); err != nil {

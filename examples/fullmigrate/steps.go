@@ -33,7 +33,9 @@ func (m *migration) do(ctx context.Context, dir *run.Dir, steps []step) error {
 		}
 		m.say1("%s", s.title)
 		for _, l := range s.lines {
-			m.say1("    %s", l)
+			if !m.c.JSON {
+				_ = m.c.Script(now() + "    " + l) // who reads it may be gone; the work goes on
+			}
 		}
 		began := time.Now()
 		if err := dir.Step(s.name, func() error { return s.run(ctx) }); err != nil {
@@ -47,9 +49,11 @@ func (m *migration) do(ctx context.Context, dir *run.Dir, steps []step) error {
 // say1 prints one line with the time of day; with -json there is one object, at the end.
 func (m *migration) say1(format string, a ...any) {
 	if !m.c.JSON {
-		_ = m.c.Print(time.Now().Format("15:04:05.000  ") + fmt.Sprintf(format, a...)) // who reads it may be gone; the work goes on
+		_ = m.c.Print(now() + fmt.Sprintf(format, a...)) // who reads it may be gone; the work goes on
 	}
 }
+
+func now() string { return time.Now().Format("15:04:05.000  ") }
 
 func since(began time.Time) string { return fmt.Sprintf("%.2f s", time.Since(began).Seconds()) }
 

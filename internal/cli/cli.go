@@ -85,7 +85,8 @@ func (c *Call) Parse(least, most int) error {
 func (c *Call) Help(usage string, flags ...string) { c.usage, c.shown = usage, flags }
 
 func (c *Call) help() {
-	fmt.Fprintf(c.Stdout, "%s\n\nflags:\n", c.usage)
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s\n\nflags:\n", c.usage)
 	all := flag.NewFlagSet(c.Name, flag.ContinueOnError)
 	c.Flags.VisitAll(func(f *flag.Flag) {
 		if c.shown == nil || slices.Contains(c.shown, f.Name) {
@@ -93,8 +94,9 @@ func (c *Call) help() {
 			all.Lookup(f.Name).DefValue = f.DefValue
 		}
 	})
-	all.SetOutput(c.Stdout)
+	all.SetOutput(&b)
 	all.PrintDefaults()
+	fmt.Fprint(c.Stdout, shape(c.Stdout, b.String()))
 }
 
 // Verb reads the word before the flags, "" when there is none, and then the flags, which no argument may follow.
@@ -125,7 +127,8 @@ func (c *Call) Misused(format string, a ...any) error {
 	if c.shown != nil {
 		how += " " + c.word
 	}
-	fmt.Fprintf(c.Stderr, "%s: error: %s\n%s: hint: %s -h shows how\n", c.Name, printable(fmt.Sprintf(format, a...)), c.Name, how)
+	c.tell("error", fmt.Sprintf(format, a...))
+	c.tell("hint", how+" -h shows how")
 	return errUsage
 }
 
@@ -142,8 +145,22 @@ func (c *Call) Report(v any, text fmt.Stringer) error {
 // Print writes text to stdout. Names on a mail server are made by its users: control characters, with which a terminal
 // could be made to show or do something else, are written as escapes.
 func (c *Call) Print(text string) error {
+	_, err := fmt.Fprintln(c.Stdout, shape(c.Stdout, printable(text)))
+	return err
+}
+
+// Script prints commands: no line of them is broken.
+func (c *Call) Script(text string) error {
 	_, err := fmt.Fprintln(c.Stdout, printable(text))
 	return err
+}
+
+// tell writes a line to stderr; kind may be empty.
+func (c *Call) tell(kind, text string) {
+	if kind != "" {
+		text = kind + ": " + text
+	}
+	fmt.Fprintln(c.Stderr, shape(c.Stderr, c.Name+": "+printable(text)))
 }
 
 // Printable writes control characters, invisible ones and what is no UTF-8 as escapes, but for line ends and tabs.
@@ -167,12 +184,12 @@ func printable(text string) string {
 
 // Warn prints one line of warning to stderr.
 func (c *Call) Warn(format string, a ...any) {
-	fmt.Fprintf(c.Stderr, "%s: warning: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
+	c.tell("warning", fmt.Sprintf(format, a...))
 }
 
 // Say prints one line to stderr about what is done.
 func (c *Call) Say(format string, a ...any) {
-	fmt.Fprintf(c.Stderr, "%s: %s\n", c.Name, printable(fmt.Sprintf(format, a...)))
+	c.tell("", fmt.Sprintf(format, a...))
 }
 
 // Confirm asks a person, who must type yes; given tells that the command line answered already. The error says that nobody
@@ -253,14 +270,15 @@ func (c *Call) exit(ctx context.Context, err error) int {
 		if errors.As(err, &hinted) && hinted.Advice() != "" {
 			hint = hinted.Advice()
 		}
-		fmt.Fprintf(c.Stderr, "%s: error: interrupted\n%s: hint: %s\n", c.Name, c.Name, printable(hint))
+		c.tell("error", "interrupted")
+		c.tell("hint", hint)
 		return 130
 	}
 	for line := range strings.Lines(err.Error()) {
-		fmt.Fprintf(c.Stderr, "%s: error: %s\n", c.Name, printable(strings.TrimSuffix(line, "\n")))
+		c.tell("error", strings.TrimSuffix(line, "\n"))
 	}
 	if errors.As(err, &hinted) && hinted.Advice() != "" {
-		fmt.Fprintf(c.Stderr, "%s: hint: %s\n", c.Name, printable(hinted.Advice()))
+		c.tell("hint", hinted.Advice())
 	}
 	return 2
 }
