@@ -10,6 +10,7 @@ import (
 
 // start does what the command line asks for.
 func start(ctx context.Context, c *cli.Call) (err error) {
+	c.Prose = true
 	m := &migration{c: c}
 	m.flags()
 	verb, err := c.Word("demo", "plan", "sync", "verify", "cutover", "rollback", "status")

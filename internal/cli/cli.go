@@ -36,6 +36,7 @@ type Call struct {
 	Stdin  io.Reader     // where Confirm reads; nil: nobody is there
 	Stdout io.Writer
 	Stderr io.Writer
+	Prose  bool // what Print writes is to be read, and not to be copied: on a terminal its long lines are broken at words
 	usage  string
 	shown  []string // flags that -h shows; nil: all
 	word   string   // before the flags
@@ -145,7 +146,11 @@ func (c *Call) Report(v any, text fmt.Stringer) error {
 // Print writes text to stdout. Names on a mail server are made by its users: control characters, with which a terminal
 // could be made to show or do something else, are written as escapes.
 func (c *Call) Print(text string) error {
-	_, err := fmt.Fprintln(c.Stdout, shape(c.Stdout, printable(text)))
+	text = printable(text)
+	if c.Prose {
+		text = shape(c.Stdout, text)
+	}
+	_, err := fmt.Fprintln(c.Stdout, text)
 	return err
 }
 
