@@ -149,29 +149,22 @@ func (p *pass) lookAtCanary(ctx context.Context, c canary, sums *[]canarySum) (p
 	}
 	d := &dir{src: src, dst: dst, path: c.path, from: c.from, key: keyOf(c.path)}
 	for seg := range rec.segments {
-		names := map[string]*entry{}
-		if err := p.state.names(d.key, seg, rec.segments, names); err != nil {
-			return "", err
-		}
-		looks, files := canaryLooks, canaryFiles
-		for name, e := range names { // in no order
-			if looks--; looks < 0 {
-				break
-			}
+		files := canaryFiles
+		for _, e := range p.state.sample(d.key, seg, canaryLooks) {
 			if err := ctx.Err(); err != nil {
 				return "", err
 			}
-			ok, err := p.canaryLives(ctx, d, name, e, files > 0, sums)
+			ok, err := p.canaryLives(ctx, d, e.name, &e, files > 0, sums)
 			if err != nil {
-				return "", fmt.Errorf("%s: %w", d.join(name), err)
+				return "", fmt.Errorf("%s: %w", d.join(e.name), err)
 			}
 			if !ok {
-				return d.join(name), nil
+				return d.join(e.name), nil
 			}
 			files--
 		}
 	}
-	return "", nil
+	return "", p.state.broken
 }
 
 // canaryLives tells whether both sides of a name are as recorded and, when asked for, of the same bytes. What came or went

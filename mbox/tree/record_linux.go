@@ -150,19 +150,25 @@ func (r *dirRecord) encode() []byte {
 }
 
 func decodeDir(b []byte) (*dirRecord, error) {
+	r := &dirRecord{}
+	return r, r.decode(b)
+}
+
+// decode reads what encode wrote; the list of owners is used again.
+func (r *dirRecord) decode(b []byte) error {
 	if len(b) < 2 || b[0] != recordVersion {
-		return nil, errRecord
+		return errRecord
 	}
 	c := cursor{b: b[2:]}
-	r := &dirRecord{racy: b[1] != 0, path: string(c.bytes()), src: c.tuple(), dst: c.tuple()}
+	*r = dirRecord{racy: b[1] != 0, path: string(c.bytes()), src: c.tuple(), dst: c.tuple(), owners: r.owners[:0]}
 	r.segments, r.names, r.bytes, r.gone = int(c.uint()), int64(c.uint()), int64(c.uint()), int64(c.uint())
 	for n := c.uint(); n > 0 && !c.bad; n-- {
 		r.owners = append(r.owners, owner{uint32(c.uint()), uint32(c.uint()), int64(c.uint())})
 	}
 	if c.bad || r.segments < 1 || r.segments > 1<<20 {
-		return nil, errRecord
+		return errRecord
 	}
-	return r, nil
+	return nil
 }
 
 // encodeNames writes the names of one segment in their order.
@@ -183,7 +189,7 @@ func encodeNames(names map[string]*entry) []byte {
 
 // decodeNames adds the names of one segment to m.
 func decodeNames(b []byte, m map[string]*entry) error {
-	es, err := decodeEntries(b)
+	es, err := decodeEntries(b, make([]entry, 0, roomFor(b)))
 	if err != nil {
 		return err
 	}
@@ -193,32 +199,53 @@ func decodeNames(b []byte, m map[string]*entry) error {
 	return nil
 }
 
-// decodeEntries gives the names of one segment in their order.
-func decodeEntries(b []byte) ([]entry, error) {
+// roomFor tells for how many names there has to be room, 0 when b is no list of names.
+func roomFor(b []byte) int {
+	if len(b) < 2 {
+		return 0
+	}
+	n, _ := binary.Uvarint(b[1:])
+	return int(min(n, uint64(len(b)/entryLeast)))
+}
+
+// entryLeast is the fewest bytes that a name is saved in.
+const entryLeast = 2 + 2*11
+
+// decodeEntries gives the names of one segment in their order, in es as far as there is room.
+func decodeEntries(b []byte, es []entry) ([]entry, error) {
+	es = es[:0]
+	text := string(b) // one string for all names
+	err := eachEntry(b, func(at, end int, e *entry) {
+		e.name = text[at:end]
+		es = append(es, *e)
+	})
+	return es, err
+}
+
+// eachEntry calls f for the names of one segment in their order; a name is in b from at to end. The entry is f's until it returns.
+func eachEntry(b []byte, f func(at, end int, e *entry)) error {
 	if len(b) < 1 || b[0] != recordVersion {
-		return nil, errRecord
+		return errRecord
 	}
 	c := cursor{b: b[1:]}
 	n := c.uint()
 	if n > uint64(len(b)) {
-		return nil, errRecord
+		return errRecord
 	}
-	es := make([]entry, n)
-	text := string(c.b) // one string for all names
-	for i := range es {
-		e := &es[i]
-		at, l := c.span(len(text))
+	var e entry
+	for range n {
+		at, l := c.span(len(b))
 		if c.bad || len(c.b) == 0 {
-			return nil, errRecord
+			return errRecord
 		}
-		e.name, e.racy = text[at:at+l], c.b[0]&1 != 0
+		e = entry{racy: c.b[0]&1 != 0}
 		c.b = c.b[1:]
-		e.src, e.dst = c.tuple(), c.tuple()
-		if c.bad {
-			return nil, errRecord
+		if e.src, e.dst = c.tuple(), c.tuple(); c.bad {
+			return errRecord
 		}
+		f(at, at+l, &e)
 	}
-	return es, nil
+	return nil
 }
 
 func appendString(b []byte, s string) []byte {

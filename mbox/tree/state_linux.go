@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"runtime/debug"
 	"strings"
@@ -208,6 +209,31 @@ func (s *state) names(k dirKey, segment, segments int, m map[string]*entry) erro
 		}
 	}
 	return nil
+}
+
+// sample gives some of the names that are known in one segment of a directory, each with the same chance, in no order.
+func (s *state) sample(k dirKey, segment, most int) (es []entry) {
+	b := s.lookup(bucketNames, k.segment(segment))
+	if b == nil {
+		return nil
+	}
+	met := 0
+	err := eachEntry(b, func(at, end int, e *entry) {
+		i := len(es)
+		if met++; i < most {
+			es = append(es, *e)
+		} else if i = rand.IntN(met); i < most {
+			es[i] = *e
+		} else {
+			return
+		}
+		es[i].name = string(b[at:end])
+	})
+	if err != nil {
+		s.broken = fmt.Errorf("state file %s: %w", s.path, errDamaged)
+	}
+	rand.Shuffle(len(es), func(i, j int) { es[i], es[j] = es[j], es[i] })
+	return es
 }
 
 // mine tells whether the target is as a pass of ours left it: as recorded, or as a pass that died was making it. t is

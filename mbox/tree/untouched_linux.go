@@ -3,6 +3,7 @@ package tree
 import (
 	"context"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -107,6 +108,14 @@ type looker struct {
 	pair        *pairRun
 	dirs, names *bbolt.Bucket
 	found       *still
+	at          [deepest + 1]desk
+}
+
+// desk is what a looker works with in a directory of one depth, for each in turn.
+type desk struct {
+	rec    dirRecord
+	leaves [3]dirRecord // cur, new and tmp of a Maildir
+	names  []entry
 }
 
 // side is a directory that is open at both sides.
@@ -115,7 +124,7 @@ type side struct {
 	mnt, atMnt stat // of them
 	path, from string
 	hot        bool
-	depth      int
+	level      int // below the directory that all this is about
 }
 
 // deepest bounds the descriptors that are open at once.
@@ -124,29 +133,27 @@ const deepest = 64
 // below tells what is below a directory in d, nil when it is not as it was.
 func (l *looker) below(d *dir, name string) *still {
 	l.found = &still{owners: map[[2]uint32]int64{}, uids: map[uint32]bool{}, canaries: canaries{want: l.p.canaries.want}}
-	up := side{src: int(d.src.(localDir)), dst: d.dst, mnt: d.st, atMnt: d.dstMnt, path: d.path, from: d.from, hot: d.hot, depth: d.depth}
-	if !l.dir(&up, name, l.record(&up, name)) {
+	up := side{src: int(d.src.(localDir)), dst: d.dst, mnt: d.st, atMnt: d.dstMnt, path: d.path, from: d.from, hot: d.hot}
+	if !l.dir(&up, name) {
 		return nil
 	}
 	return l.found
 }
 
-func (l *looker) record(up *side, name string) *dirRecord {
+// record reads what is known of a directory into r.
+func (l *looker) record(up *side, name string, r *dirRecord) bool {
 	k := keyOf(joinPath(up.path, name))
 	b := l.dirs.Get(k[:])
-	if b == nil {
-		return nil
-	}
-	r, err := decodeDir(b)
-	if err != nil || l.p.state.isPending(bucketDirs, k) {
-		return nil
-	}
-	return r
+	return b != nil && r.decode(b) == nil && !l.p.state.isPending(bucketDirs, k)
 }
 
 // dir tells whether a directory is as it was, and all below it.
-func (l *looker) dir(up *side, name string, rec *dirRecord) bool {
-	if rec == nil || up.depth >= deepest || l.ctx.Err() != nil {
+func (l *looker) dir(up *side, name string) bool {
+	if up.level >= deepest || l.ctx.Err() != nil {
+		return false
+	}
+	rec := &l.at[up.level].rec
+	if !l.record(up, name, rec) {
 		return false
 	}
 	src, err := openDir(up.src, name)
@@ -164,7 +171,7 @@ func (l *looker) dir(up *side, name string, rec *dirRecord) bool {
 	if err1 != nil || err2 != nil || !l.same(up, rec, &st, &t) {
 		return false
 	}
-	d := &side{src: src, dst: dst, mnt: st, atMnt: t, path: joinPath(up.path, name), from: joinPath(up.from, name), depth: up.depth + 1,
+	d := &side{src: src, dst: dst, mnt: st, atMnt: t, path: joinPath(up.path, name), from: joinPath(up.from, name), level: up.level + 1,
 		hot: up.hot || hotName(name)}
 	l.found.Dirs++
 	l.found.TrustedDirs++
@@ -190,19 +197,21 @@ func (l *looker) content(d *side, base string) bool {
 	if text == nil {
 		return true
 	}
-	es, err := decodeEntries(text)
+	desk := &l.at[d.level]
+	es, err := decodeEntries(text, desk.names)
 	if err != nil {
 		return false
 	}
-	leaves := l.leaves(d, es)
+	desk.names = es
+	maildir := l.maildir(d, es)
 	for i := range es {
 		e := &es[i]
 		var ok bool
-		switch leaf := leaves[e.name]; {
-		case leaf != nil && l.leaf(d, e.name, leaf):
+		switch leaf := slices.Index(leafNames[:], e.name); {
+		case maildir && leaf >= 0 && l.leaf(d, e.name, &desk.leaves[leaf]):
 			ok = true
 		case e.isDir():
-			ok = l.dir(d, e.name, l.record(d, e.name))
+			ok = l.dir(d, e.name)
 		default:
 			ok = l.file(d, e, d.hot && !messageDir(base))
 		}
@@ -213,21 +222,18 @@ func (l *looker) content(d *side, base string) bool {
 	return true
 }
 
-// leaves gives the records of cur, new and tmp in a Maildir.
-func (l *looker) leaves(d *side, es []entry) map[string]*dirRecord {
-	m := map[string]*dirRecord{}
+var leafNames = [3]string{"cur", "new", "tmp"}
+
+// maildir tells whether a directory is one, as isMaildir does, and reads what is known of its three directories.
+func (l *looker) maildir(d *side, es []entry) bool {
+	n := 0
 	for i := range es {
-		switch e := &es[i]; e.name {
-		case "cur", "new", "tmp":
-			if r := l.record(d, e.name); r != nil && e.isDir() {
-				m[e.name] = r
-			}
+		leaf := slices.Index(leafNames[:], es[i].name)
+		if leaf >= 0 && es[i].isDir() && l.record(d, es[i].name, &l.at[d.level].leaves[leaf]) {
+			n++
 		}
 	}
-	if len(m) < 3 {
-		return nil
-	}
-	return m
+	return n == len(leafNames)
 }
 
 // leaf tells whether nobody changed a directory of messages, or an empty one; see unchangedMessages. It is not opened.
