@@ -68,8 +68,10 @@ ending() {
 	case $w in *nanosleep*) return 0;; *) return 1;; esac
 }
 pause() { sleep 0.02 2>/dev/null || sleep 1; }
-# fds EXPRESSION: find on what the processes have open; those of a large host do not fit into one command line
+# fds EXPRESSION: find on what the processes have open; those of a large host do not fit into one command line: nothing runs then
 fds() {
+	find /proc/[0-9]*/fd "$@" 2>/dev/null
+	[ $? = 126 ] || return 0
 	find /proc -noleaf -maxdepth 1 -name '[0-9]*' -printf '%p/fd\0' 2>/dev/null | xargs -0 -r sh -c '
 		n=$1; shift
 		while [ "$n" -gt 0 ]; do set -- "$@" "$1"; shift; n=$((n - 1)); done
