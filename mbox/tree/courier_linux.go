@@ -25,7 +25,6 @@ type courier struct {
 
 	mu    sync.Mutex
 	queue []request
-	spare [][]request // of batches that are done: pages that the kernel has given already
 	bytes int64
 	open  int // pairs that were walked since the last batch was sent for
 
@@ -201,21 +200,11 @@ func (r *pairRun) release() {
 func (c *courier) add(q request, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if n := len(c.spare) - 1; c.queue == nil && n >= 0 {
-		c.queue, c.spare = c.spare[n], c.spare[:n]
-	} else if c.queue == nil {
+	if c.queue == nil {
 		c.queue = make([]request, 0, batchRequests+2*batchFiles)
 	}
 	c.queue = append(c.queue, q)
 	c.bytes += bytes
-}
-
-// reuse takes a batch back in which nothing is looked at any more.
-func (c *courier) reuse(batch []request) {
-	clear(batch)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.spare = append(c.spare, batch[:0])
 }
 
 // pace sends for what is gathered when it is enough. The walk calls it; what is done in a flight only gathers.
@@ -278,7 +267,6 @@ func (c *courier) launch() {
 			<-before
 		}
 		f.finish(err)
-		c.reuse(batch)
 		<-c.batches
 		close(done)
 	}()
