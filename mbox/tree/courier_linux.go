@@ -72,6 +72,7 @@ const (
 	warned       // received, and tar said something about it
 	failed       // a problem was listed
 	asIs         // the target has its content: nothing was fetched
+	apart        // parts of it are asked for, see rebuild
 )
 
 // What a batch may hold: few enough to hold in memory and to lose when the line breaks, enough to make the round trip cheap.

@@ -140,7 +140,15 @@ func (f *flight) fetch(ctx context.Context) error {
 			return err
 		}
 	}
-	return f.receive(ctx, f.those(func(q *request) bool { return (q.it != nil || q.dir != nil) && q.state == wanted }))
+	wants := func(q *request) bool { return (q.it != nil || q.dir != nil) && q.state == wanted }
+	list := f.apart()
+	err := f.receive(ctx, f.those(wants))
+	if err == nil && len(list) > 0 {
+		if err = f.rebuild(ctx, list); err == nil {
+			err = f.receive(ctx, f.those(wants))
+		}
+	}
+	return err
 }
 
 // those gives the requests of a batch that are meant.

@@ -89,7 +89,7 @@ boot=; btime=0; f=
 boot=$(cat /proc/sys/kernel/random/boot_id)
 while read -r k v rest; do [ "$k" != btime ] || btime=$v; done </proc/stat
 now=$(date +%s.%N)
-for p in find tar head xargs chroot sha256sum; do command -v "$p" >/dev/null 2>&1 && f="$f $p"; done
+for p in find tar head xargs chroot sha256sum base64 cksum dd grep; do command -v "$p" >/dev/null 2>&1 && f="$f $p"; done
 tar --help 2>/dev/null | grep -q -e --xattrs-include && f="$f xattrs"
 printf 'H%s\0%s\0%s\0%s\0' "$boot" "$now" "$((${now%.*} - btime)).${now#*.}" "$f"
 F='%y%D %i %m %n %U %G %s %b %A@ %T@ %C@\0%p\0%l\0'

@@ -135,6 +135,8 @@ type streamFile struct {
 	helper bool   // the program itself sends it
 	pieces string // the digest, when it comes in pieces
 	body   int64  // bytes of the stream
+
+	rebuilt *rebuilding // instead of all that: only parts come
 }
 
 func (s *streamFile) stat() (stat, error)    { return s.st, nil }
@@ -147,9 +149,12 @@ func (s *streamFile) same(context.Context, int, int64, []byte) (bool, error) {
 
 // copyTo writes what comes. Of a file with holes, what is zero stays a hole.
 func (s *streamFile) copyTo(ctx context.Context, out int, st *stat, buf []byte) (n int64, err error) {
-	if s.pieces != "" {
+	switch {
+	case s.rebuilt != nil:
+		return s.rebuilt.build(ctx, out, buf)
+	case s.pieces != "":
 		n, err = s.assemble(ctx, out, st, buf)
-	} else {
+	default:
 		n, err = s.copyAll(ctx, out, st, buf)
 	}
 	if err == nil && s.helper {

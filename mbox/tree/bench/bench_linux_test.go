@@ -30,7 +30,7 @@ func TestQuick(t *testing.T) {
 	table := out.String()
 	t.Log("\n" + table)
 	for _, want := range []string{"first copy, 200 files", "no change, 300 files", "mark all read, 100 messages",
-		"mbox of 3 MB: 10 flags, 3 expunges, 1 append", "scan 8 MB, mixed", "growth: no change, 200 files", "growth: memory at 200 files",
+		"mbox of 3 MB: 10 flags, 3 expunges, 1 append", "ssh: mbox of 3 MB: 10 flags, 3 expunges, 1 append", "scan 8 MB, mixed", "growth: no change, 200 files", "growth: memory at 200 files",
 		"cp -a", "tar|tar", "rsync", "go-mbox", "Python mailbox", "at least 8x as fast as go-mbox"} {
 		require.Contains(t, table, want)
 	}

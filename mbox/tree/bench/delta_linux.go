@@ -11,20 +11,25 @@ import (
 	"github.com/mailmove/mailmove/mbox"
 )
 
-// deltaPass changes an mbox as Dovecot would and copies it again.
-func (b *bench) deltaPass() error {
-	src, target := b.path("src"), b.path("dst")
-	box := filepath.Join(src, "var/mail/user")
+// bigBox writes the mbox that is to change.
+func (b *bench) bigBox(src string) (box string, err error) {
+	box = filepath.Join(src, "var/mail/user")
 	if err := os.MkdirAll(filepath.Dir(box), 0o755); err != nil {
-		return err
+		return "", err
 	}
 	mean := b.delta / b.deltaMessages
-	err := b.mbox(box, b.delta+b.delta/4, b.deltaMessages, func(i int) (body, int) {
+	return box, b.mbox(box, b.delta+b.delta/4, b.deltaMessages, func(i int) (body, int) {
 		if i%4 == 0 {
 			return attachment, 3 * mean
 		}
 		return prose, mean/3 - 1000
 	})
+}
+
+// deltaPass changes an mbox as Dovecot would and copies it again.
+func (b *bench) deltaPass() error {
+	src, target := b.path("src"), b.path("dst")
+	box, err := b.bigBox(src)
 	if err != nil {
 		return err
 	}
@@ -46,6 +51,46 @@ func (b *bench) deltaPass() error {
 	share := 100 * results[us].bytes / theirs.bytes
 	b.target(name, "below 2 % of rsync's bytes", fmt.Sprintf("%.2f %%", share), results[us].bytes >= 0 && share < 2)
 	b.faster(name, results, "rsync -aHAX --delete", 1)
+	return nil
+}
+
+// farDelta does the same through ssh.
+func (b *bench) farDelta() error {
+	dest, stop, err := b.sshd()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	src, target := b.path("src"), b.path("dst")
+	box, err := b.bigBox(src)
+	if err != nil {
+		return err
+	}
+	runners := b.farCopiers(dest, src, target)
+	if err := b.copied(src, target, us, "tar", "rsync"); err != nil {
+		return err
+	}
+	for _, r := range runners {
+		if err := b.once(target, r, &result{}); err != nil {
+			return fmt.Errorf("first pass of %s: %w", r.name, err)
+		}
+	}
+	results, err := b.race(target, func(round int) error { return b.edit(box, round) }, runners)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("ssh: mbox of %d MB: %d flags, 3 expunges, 1 append", b.delta>>20, b.flags)
+	b.add(name, 0, runners, results)
+	theirs := results[rsyncSSH]
+	if theirs.absent {
+		b.target(name, "below 2 % of rsync's bytes", "rsync is absent", false)
+		return nil
+	}
+	for _, who := range []string{us, usPlain} {
+		share := 100 * results[who].bytes / theirs.bytes
+		b.target(name, who+" below 2 % of rsync's bytes", fmt.Sprintf("%.2f %%", share), results[who].bytes >= 0 && share < 2)
+		b.fasterThan(name, who, results, rsyncSSH, 1)
+	}
 	return nil
 }
 
