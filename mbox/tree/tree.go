@@ -58,7 +58,8 @@ type Options struct {
 	// problems. 0: 10 seconds.
 	LockWait time.Duration
 	// Canaries is how many of the directories that a pass takes as unchanged without listing them are checked all the same,
-	// drawn by chance: each file by its stat, some byte by byte. One that differs makes the pass compare everything.
+	// drawn by chance: up to 64 names of each 32768 by their stat, four byte by byte. One that differs makes the pass compare
+	// everything.
 	// 0: 2; negative: none.
 	Canaries int
 	// Pairs are copied in this order; give a home before the inbox whose index it holds. nil: the whole source
@@ -67,7 +68,8 @@ type Options struct {
 	// Expect is how many objects the source has, directories left out, by a plan's count; it is only told to Progress.
 	// 0: as many as the last complete pass found.
 	Expect int64
-	// Progress is called after each object that was dealt with, never from two goroutines at once. nil: not called.
+	// Progress is called after each object that was dealt with, never from two goroutines at once; a directory below which
+	// nothing changed may be one. nil: not called.
 	Progress func(Event)
 }
 
