@@ -64,14 +64,13 @@ exec 3>&1
 keep=; [ "$me" != 0 ] || keep=--atime-preserve=system
 T="tar $keep --null --no-unquote --quoting-style=escape --no-recursion --hard-dereference --format=posix --pax-option=delete=atime,delete=ctime,delete=mtime --numeric-owner $opt -c -f - -T -"
 e=$(while read -r u g n h; do
-	b=; [ "$n" -lt 8192 ] || b='-b 128' # many files: write 64 KiB at a time
 	if [ "$u" = in ]; then
 		d=$(head -c "$g"; echo .); d=${d%.}
 		printf 'MAILMOVE/%s\0' "$d" >&3
-		head -c "$n" | within $T $b
+		head -c "$n" | within $T
 	else
 		printf 'MAILMOVE/.\0' >&3
-		head -c "$n" | run $T $b
+		head -c "$n" | run $T
 	fi
 	[ $? -lt 128 ] || { [ "$u" != in ] || u=0; w=$(getent passwd "$u" 2>/dev/null); echo "tar was killed, or stopped for two minutes, which read with the rights of uid $u${w:+ (${w%%:*})}" >&2; exit 9; }
 done 2>&1 >&3; exit 0) || { printf '%s\n' "$e" >&2; exit 9; }

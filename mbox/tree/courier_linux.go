@@ -201,9 +201,6 @@ func (r *pairRun) release() {
 func (c *courier) add(q request, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.queue == nil {
-		c.queue = make([]request, 0, batchRequests+2*batchFiles)
-	}
 	c.queue = append(c.queue, q)
 	c.bytes += bytes
 }

@@ -19,7 +19,7 @@ type flight struct {
 	*courier
 	batch  []request
 	worker int              // that receives it
-	at     map[string][]int // path -> places in batch, for what bears no numbers
+	at     map[string][]int // path -> places in batch
 	held   hold
 	missed map[string]bool // late, once it is being settled
 	says   map[int]string  // what tar said of an object
@@ -27,11 +27,8 @@ type flight struct {
 }
 
 func (c *courier) newFlight(batch []request, worker int) *flight {
-	f := &flight{courier: c, batch: batch, worker: worker, at: map[string][]int{}, missed: map[string]bool{}, says: map[int]string{},
+	f := &flight{courier: c, batch: batch, worker: worker, at: make(map[string][]int, len(batch)), missed: map[string]bool{}, says: map[int]string{},
 		buf: make([]byte, 256<<10)}
-	if !c.r.plain {
-		return f // whose answers bear numbers
-	}
 	for i := range batch {
 		if batch[i].after == nil {
 			f.at[batch[i].path] = append(f.at[batch[i].path], i)

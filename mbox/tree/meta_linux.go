@@ -89,18 +89,16 @@ func fdPath(fd int) string { return "/proc/self/fd/" + strconv.Itoa(fd) }
 
 // attrsOf reads the attributes of an open descriptor; pathFd says that it was opened with O_PATH, for which the kernel
 // wants the detour through its magic link.
-func attrsOf(fd int, pathFd bool) (as []attr, err error) {
+func attrsOf(fd int, pathFd bool) ([]attr, error) {
+	list := func(b []byte) (int, error) { return unix.Flistxattr(fd, b) }
+	get := func(n string, b []byte) (int, error) { return unix.Fgetxattr(fd, n, b) }
 	if pathFd {
-		return readAttrs(func(b []byte) (int, error) { return unix.Listxattr(fdPath(fd), b) },
-			func(n string, b []byte) (int, error) { return unix.Getxattr(fdPath(fd), n, b) })
+		list = func(b []byte) (int, error) { return unix.Listxattr(fdPath(fd), b) }
+		get = func(n string, b []byte) (int, error) { return unix.Getxattr(fdPath(fd), n, b) }
 	}
-	var few [256]byte
-	if n, e := unix.Flistxattr(fd, few[:]); n != 0 || e != nil { // else there are none, as mostly
-		as, err = readAttrs(func(b []byte) (int, error) { return unix.Flistxattr(fd, b) },
-			func(n string, b []byte) (int, error) { return unix.Fgetxattr(fd, n, b) })
-		if err != nil {
-			return nil, err
-		}
+	as, err := readAttrs(list, get)
+	if err != nil || pathFd {
+		return as, err
 	}
 	flags, err := flagsOf(fd)
 	if flags &= flagsCarried; flags != 0 {

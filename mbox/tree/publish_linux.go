@@ -174,13 +174,6 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 	c := &made{src: *st, dst: stat{mode: unix.S_IFREG, size: st.size, mtime: w.mtime}, bytes: n}
 	_, c.flags = flagsIn(attrs)
 	if h := holdOf(it, in); h != nil {
-		if at.hidden && c.flags == 0 && s.p.state.saved() { // nothing more happens to it, and nobody else comes near
-			t, err := statFd(out)
-			if err != nil {
-				return false, err
-			}
-			c.final = &t
-		}
 		h.add(it, func(publish bool) { s.follow(publish, at, it, v, c) })
 		return steady, nil
 	}
@@ -205,16 +198,12 @@ type made struct {
 	src, dst stat
 	flags    uint32
 	bytes    int64 // taken from the source
-	final    *stat // what it is at the target; nil: to be looked at
 }
 
 // follow publishes a copy that was held back, or throws it away.
 func (s *syncer) follow(publish bool, at spot, it *item, v *verdict, c *made) {
 	if publish {
-		out, err := -1, error(nil)
-		if c.final == nil {
-			out, err = openFile(at.dir, at.name)
-		}
+		out, err := openFile(at.dir, at.name)
 		if err == nil {
 			defer closeFd(out)
 			if !at.hidden {
@@ -276,10 +265,6 @@ func (s *syncer) published(it *item, v *verdict, c *made, out int) error {
 	s.p.links.settle(&c.src, it.path())
 	s.p.count(v.op, it.path(), tally(v.op, c.bytes))
 	if !s.p.state.saved() {
-		return nil
-	}
-	if c.final != nil {
-		s.record(it, v, &c.src, c.final, false)
 		return nil
 	}
 	t, err := statFd(out)

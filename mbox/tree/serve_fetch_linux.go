@@ -141,7 +141,7 @@ func (s *server) try(q *asked) error {
 		return s.sendOther(q, dir, name, &st)
 	}
 	f := &sending{asked: q, fd: fd, st: st}
-	if !q.attrs && s.isMailbox(fd) {
+	if !q.attrs && s.isMailbox(q.path, fd) {
 		file := os.NewFile(uintptr(fd), name) // for its locks; other files are not worth what that costs
 		defer file.Close()
 		return s.sendMailbox(dir, name, file, f)

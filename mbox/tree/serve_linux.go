@@ -79,7 +79,6 @@ type server struct {
 	wait       time.Duration
 	dir        string // the directory that was asked for last, open at
 	at         int
-	mail, box  bool            // it is named mail; a file in it can be a mailbox
 	locked     map[string]bool // directories in which locks were taken
 	head       []byte          // of a parcel
 }
@@ -134,7 +133,6 @@ func (s *server) enter(p string) (dir int, name string, err error) {
 			return -1, "", err
 		}
 		s.dir = up
-		s.mail, s.box = mailboxesIn(up)
 	}
 	if p == "." {
 		name = "."

@@ -2,24 +2,22 @@ package tree
 
 import "path"
 
-// mailboxesIn goes by the same rule as pass.mailbox: all files in a directory of that name are mailboxes, those further down
-// when they look like one.
-func mailboxesIn(dir string) (all, some bool) {
-	for d := dir; d != "."; d = path.Dir(d) {
+// isMailbox goes by the same rule as pass.mailbox.
+func (s *server) isMailbox(p string, fd int) bool {
+	up, below := path.Dir(p), false
+	for d := up; d != "."; d = path.Dir(d) {
 		switch path.Base(d) {
 		case ".imap":
-			return false, false
+			return false
 		case "mail":
-			some = true
+			below = true
 		}
 	}
-	return path.Base(dir) == "mail", some && !messageDir(path.Base(dir))
-}
-
-// isMailbox tells whether a file of the directory that is open is one.
-func (s *server) isMailbox(fd int) bool {
-	if s.mail || !s.box {
-		return s.mail
+	if !below || messageDir(path.Base(up)) {
+		return false
+	}
+	if path.Base(up) == "mail" {
+		return true
 	}
 	b := make([]byte, 5)
 	return readFull(fd, b, 0) == nil && string(b) == "From "
