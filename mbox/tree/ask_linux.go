@@ -31,7 +31,8 @@ watch() {
 	set +f
 	trap 'kill "$nap"; exit' TERM
 	read -r s <"/proc/$$/stat"; set -- ${s##*)}; session=$4; seen=
-	while kill -0 $$; do
+	while read -r s <"/proc/$$/stat"; do
+		case ${s##*)} in ' Z '*) exit ;; esac
 		sleep 10 & nap=$!; wait $nap
 		for f in /proc/[0-9]*/stat; do
 			s=; read -r s <"$f" || continue
@@ -43,7 +44,7 @@ watch() {
 		done
 	done
 }
-watch </dev/null >/dev/null 2>&1 & watcher=$!
+( exec </dev/null >/dev/null 2>&1; watch ) & watcher=$! # a function with redirections would keep what it had, and its readers wait
 trap 'kill $watcher 2>/dev/null' EXIT
 run() {
 	if [ "$u" = 0 ] || [ "$me" != 0 ]; then (cd -- "$root" && exec "$@")
