@@ -292,6 +292,7 @@ func FuzzOverlay(f *testing.F) {
 	f.Add([]byte(box), []byte("0:From x\n"), int64(1<<40))
 	f.Add([]byte("Status: \nFrom "), []byte("0:Status: \n9:From \n"), int64(14))
 	f.Fuzz(func(t *testing.T, old, says []byte, size int64) {
+		size = max(size, 0)
 		was, err := scanMarks(t.Context(), bytes.NewReader(old), int64(len(old)))
 		require.NoError(t, err)
 		now, err := readMarks(bytes.NewReader(says), size)
