@@ -23,21 +23,21 @@ import (
 // nobody can lead it elsewhere. GNU tar opens a file with O_NOFOLLOW since 1.24; an older one says that a file which was
 // swapped changed as it read it.
 //
-// He may also stop the program that reads with his rights, and it would be waited for for ever: one of this script's session that is
-// found stopped, by a look every ten seconds, for the twelfth time is killed. One that waits for a slow line is not stopped.
+// He may also stop the program that reads with his rights, and it would be waited for for ever: one of this script's process group that
+// is found stopped, by a look every ten seconds, for the twelfth time is killed. One that waits for a slow line is not stopped.
 const asOwner = `LC_ALL=C; export LC_ALL; set -f; unset POSIXLY_CORRECT
 root=$1; me=$(id -u)
 watch() {
 	set +f
 	trap 'kill "$nap"; exit' TERM
-	read -r s <"/proc/$$/stat"; set -- ${s##*)}; session=$4; seen=
+	read -r s <"/proc/$$/stat"; set -- ${s##*)}; group=$3; seen=
 	while read -r s <"/proc/$$/stat"; do
 		case ${s##*)} in ' Z '*) exit ;; esac
 		sleep 10 & nap=$!; wait $nap
 		for f in /proc/[0-9]*/stat; do
 			s=; read -r s <"$f" || continue
 			case ${s##*)} in ' T '*|' t '*) ;; *) continue ;; esac
-			p=${s%% *}; set -- ${s##*)}; [ "$4" = "$session" ] || continue
+			p=${s%% *}; set -- ${s##*)}; [ "$3" = "$group" ] || continue
 			seen="$seen $p"; n=0
 			for q in $seen; do [ "$q" != "$p" ] || n=$((n + 1)); done
 			[ $n -lt 12 ] || kill -9 "$p"
