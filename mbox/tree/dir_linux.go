@@ -32,14 +32,14 @@ type dir struct {
 	maildir  int8 // a Maildir: 1 yes, -1 no, 0 not asked yet
 	index    bool // .imap or below it
 
-	rec     *dirRecord        // what earlier passes saved
-	next    *dirRecord        // what this pass will save
-	book    *book             // the names of the segment at hand
-	trusted bool              // both sides are as rec says: no name came, went or was changed
-	hidden  *hiding           // fresh and still in staging
-	hold    *hold             // its files wait in staging for their mailbox
-	early   map[string]bool   // names that were dealt with before the others
-	same    map[string]*still // directories below which nothing changed; nil: counted
+	rec     *dirRecord      // what earlier passes saved
+	next    *dirRecord      // what this pass will save
+	book    *book           // the names of the segment at hand
+	trusted bool            // both sides are as rec says: no name came, went or was changed
+	hidden  *hiding         // fresh and still in staging
+	hold    *hold           // its files wait in staging for their mailbox
+	early   map[string]bool // names that were dealt with before the others
+	same    map[string]bool // directories below which nothing changed
 
 	pending  atomic.Int32
 	touched  atomic.Bool

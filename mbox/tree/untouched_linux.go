@@ -16,8 +16,8 @@ import (
 // manyDirs is how many directories must be in one for that: what it finds changed is walked again.
 const manyDirs = 8
 
-// untouched gives those directories in d below which nothing is to be done, by their names.
-func (p *pass) untouched(ctx context.Context, d *dir) map[string]*still {
+// untouched gives the names of those directories in d below which nothing is to be done, and counts what is there.
+func (p *pass) untouched(ctx context.Context, d *dir) map[string]bool {
 	_, sync := p.do.(*syncer)
 	switch {
 	case !sync || !p.local() || p.hooks.busy(): // another host was asked for less already
@@ -40,8 +40,9 @@ func (p *pass) untouched(ctx context.Context, d *dir) map[string]*still {
 }
 
 // lookers shares the names among the processors.
-func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]*still {
-	found := make([]*still, len(names))
+func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]bool {
+	same := map[string]bool{}
+	var mu sync.Mutex
 	var next atomic.Int64
 	var all sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), len(names)) {
@@ -54,7 +55,12 @@ func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]*
 						if i >= len(names) {
 							break
 						}
-						found[i] = l.below(d, names[i])
+						if found := l.below(d, names[i]); found != nil {
+							mu.Lock()
+							same[names[i]] = true
+							found.settle(p)
+							mu.Unlock()
+						}
 					}
 					return nil
 				})
@@ -62,12 +68,6 @@ func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]*
 		})
 	}
 	all.Wait()
-	same := map[string]*still{}
-	for i, s := range found {
-		if s != nil {
-			same[names[i]] = s
-		}
-	}
 	return same
 }
 
@@ -79,8 +79,8 @@ type still struct {
 	canaries canaries
 }
 
-// settle counts what was found.
-func (s *still) settle(p *pass, path string) {
+// settle adds it to what the pass counts.
+func (s *still) settle(p *pass) {
 	for o, n := range s.owners {
 		p.countOwner(o[0], o[1], n)
 	}
@@ -90,15 +90,16 @@ func (s *still) settle(p *pass, path string) {
 	for _, k := range s.canaries.list {
 		p.canaries.draw(k)
 	}
-	p.count(OpUnchanged, path, func(r *Report) {
-		r.Files += s.Files
-		r.Dirs += s.Dirs
-		r.Bytes += s.Bytes
-		r.Unchanged += s.Unchanged
-		r.TrustedDirs += s.TrustedDirs
-		r.Guarantees.DirUnchanged += s.Guarantees.DirUnchanged
-		r.Guarantees.StatEqual += s.Guarantees.StatEqual
-	})
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r := p.rep
+	r.Files += s.Files
+	r.Dirs += s.Dirs
+	r.Bytes += s.Bytes
+	r.Unchanged += s.Unchanged
+	r.TrustedDirs += s.TrustedDirs
+	r.Guarantees.DirUnchanged += s.Guarantees.DirUnchanged
+	r.Guarantees.StatEqual += s.Guarantees.StatEqual
 }
 
 // looker looks at directories with a view of the state of its own. It changes nothing.

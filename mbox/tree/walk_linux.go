@@ -227,10 +227,9 @@ func (p *pass) entry(ctx context.Context, d *dir, e dent, again bool) error {
 	if d.pair.stopped.Load() {
 		return errStopped
 	}
-	if s, ok := d.same[e.name]; ok {
-		d.book.meet(e.to)
-		if d.same[e.name] = nil; s != nil {
-			s.settle(p, d.join(e.to))
+	if d.same[e.name] { // and counted
+		if _, seen := d.book.meet(e.to); !seen {
+			p.count(OpUnchanged, d.join(e.to), func(*Report) {})
 		}
 		return nil
 	}
