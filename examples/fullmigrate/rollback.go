@@ -103,7 +103,11 @@ func (c *cutover) adopt(ctx context.Context) error {
 			return err
 		}
 		left, err := c.changed(ctx)
-		left = slices.DeleteFunc(left, func(ch tree.Change) bool { return slices.Contains(c.changes, ch) }) // kept, but not to be adopted
+		known := map[tree.Change]bool{} // kept, but not to be adopted
+		for _, ch := range c.changes {
+			known[ch] = true
+		}
+		left = slices.DeleteFunc(left, func(ch tree.Change) bool { return known[ch] })
 		if err != nil || len(left) == 0 {
 			return err
 		}
