@@ -7,7 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deltaFrom is the size from which an mbox is updated message by message: below, reading it once is as cheap.
+// deltaFrom is the size from which what the old copy of an mbox has is taken from there: below, copying all is as cheap.
 const deltaFrom = 256 << 10
 
 // errDigest says that a copy that was put together from old and new pieces is not what was read.
@@ -30,7 +30,7 @@ func (s *syncer) fill(ctx context.Context, out int, in file, st *stat, it *item,
 	return in.copyTo(ctx, out, st, buf)
 }
 
-// fillFromOld builds the new content from chunks of the old copy and what only the source has. What was written is read
+// fillFromOld builds the new content from what the old copy has and what only the source has. What was written is read
 // again and must have the sums of what was read.
 func (s *syncer) fillFromOld(ctx context.Context, out, in int, st *stat, it *item, v *verdict, buf []byte) (taken int64, err error) {
 	old, err := openSame(it.d.dst, it.to, v.t, openFile)

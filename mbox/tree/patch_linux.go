@@ -1,8 +1,6 @@
 package tree
 
-import (
-	"context"
-)
+import "context"
 
 // patchPiece is how much is written at once at most, so that it can be proved and go to the disk while more is read.
 const patchPiece = 4 << 20
