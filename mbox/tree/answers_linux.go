@@ -20,12 +20,17 @@ var errAgain = errors.New("changed while it was sent")
 // unwrap goes through what the program sends upon a fetch.
 func (f *flight) unwrap(ctx context.Context, want []*request, in *parcels) error {
 	var p parcel
+	locked := lockable(want)
 	for {
 		err := in.next(&p)
 		if errors.Is(err, errEnd) {
 			return in.close()
 		}
 		if err == nil && p.kind == parcelNow {
+			if !locked[p.text] {
+				return joinEnd(in.fail(fmt.Errorf("the old host tells of the directory %q twice, or unasked", p.text)), in.close())
+			}
+			delete(locked, p.text)
 			f.heed(&p)
 			continue
 		}
@@ -39,6 +44,17 @@ func (f *flight) unwrap(ctx context.Context, want []*request, in *parcels) error
 			return joinEnd(err, in.close())
 		}
 	}
+}
+
+// lockable are the directories in which the other side may lock what is wanted: it has no others to tell of.
+func lockable(want []*request) map[string]bool {
+	dirs := map[string]bool{}
+	for _, q := range want {
+		if up, _ := splitPath(q.path); q.it != nil {
+			dirs[up] = true
+		}
+	}
+	return dirs
 }
 
 // heed takes the times of a directory in which a mailbox was locked.

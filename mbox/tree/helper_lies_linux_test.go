@@ -1,12 +1,8 @@
 package tree
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/binary"
 	"encoding/hex"
-	"errors"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -27,32 +23,9 @@ type falseAnswer struct {
 
 // instead puts it into an answer in the place of alice's mailbox.
 func (lie falseAnswer) instead(answer []byte) []byte {
-	check := func(err error) {
-		if err != nil {
-			panic(err)
-		}
-	}
-	var out bytes.Buffer
-	post := func(p *parcel, body []byte) {
-		head := p.encode(nil)
-		out.Write(binary.AppendUvarint(nil, uint64(len(head))))
-		out.Write(head)
-		out.Write(body)
-	}
-	in := &parcels{in: bufio.NewReader(bytes.NewReader(answer))}
-	for {
-		var p parcel
-		err := in.next(&p)
-		if errors.Is(err, errEnd) {
-			post(&p, nil)
-			return out.Bytes()
-		}
-		check(err)
-		whole, err := io.ReadAll(in)
-		check(err)
+	return editedParcels(answer, func(p *parcel, whole []byte) []byte {
 		if p.kind != parcelObject || p.st.size == int64(len(mail)) { // not of hers
-			post(&p, whole)
-			continue
+			return whole
 		}
 		var body bytes.Buffer
 		text := lie.text
@@ -65,8 +38,8 @@ func (lie falseAnswer) instead(answer []byte) []byte {
 		}
 		body.WriteString(text + lie.tail)
 		p.digest, p.body = lie.digest, int64(body.Len())
-		post(&p, body.Bytes())
-	}
+		return body.Bytes()
+	})
 }
 
 // An answer that is not true puts nothing else in the place of what is at the target, and the next pass goes on.

@@ -27,6 +27,7 @@ type manifest struct {
 	head     head
 	file     *os.File // has no name
 	size     int64
+	held     int64             // bytes in memory of the directories
 	at       map[string]span   // directories below the source root -> their names
 	messages []string          // of find, about what it could not see
 	bad      map[string]string // directories of which names may be missing -> why
@@ -224,16 +225,29 @@ type builder struct {
 	at    int64
 	stack []level
 	bare  map[string][]known // names in directories that were not listed themselves
+	bytes int64              // of those
 }
 
 // level is a directory of which not all names have come yet.
 type level struct {
 	path  string
 	names []known
+	bytes int64 // of them
 	not   bool
 }
 
+// What is held in memory is bounded: names of one directory while they come, and the paths of all directories. Each takes some
+// bytes besides its words.
+const knownBytes = 200
+
+var mostNames int64 = 2 << 30
+
 func (b *builder) object(where string, k known) error {
+	if k.unread || k.st.dir() {
+		if b.m.held += int64(len(where)+len(k.text)) + knownBytes; b.m.held > mostNames {
+			return errors.New("manifest: more directories than can be kept")
+		}
+	}
 	if k.unread {
 		b.m.bad[where] = k.text
 		return nil
@@ -246,8 +260,14 @@ func (b *builder) object(where string, k known) error {
 	}
 	switch n := len(b.stack) - 1; {
 	case n >= 0 && b.stack[n].path == up && where != ".":
+		if b.stack[n].bytes += int64(len(k.name)+len(k.text)+len(k.raw)) + knownBytes; b.stack[n].bytes > mostNames {
+			return fmt.Errorf("manifest: %q has too many names", up)
+		}
 		b.stack[n].names = append(b.stack[n].names, k)
 	default:
+		if b.bytes += int64(len(up)+len(k.name)+len(k.text)+len(k.raw)) + knownBytes; b.bytes > mostNames {
+			return errors.New("manifest: too many names without their directory")
+		}
 		b.bare[up] = append(b.bare[up], k) // the top of a pair; "." is kept in itself
 	}
 	if k.st.dir() {

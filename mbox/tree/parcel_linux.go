@@ -71,6 +71,9 @@ func (p *parcel) encode(b []byte) []byte {
 // mostHead bounds a head: attributes can be long.
 const mostHead = 4 << 20
 
+// mostWhy bounds what is told of an object in words: the report keeps it.
+const mostWhy = 1000
+
 // decode reads a head without its length.
 func (p *parcel) decode(b []byte) error {
 	c := cursor{b: b}
@@ -89,6 +92,9 @@ func (p *parcel) decode(b []byte) error {
 	case parcelEnd:
 	default:
 		return fmt.Errorf("a parcel of kind %d", p.kind)
+	}
+	if (p.kind == parcelObject || p.kind == parcelRefused) && len(p.skipped)+len(p.text) > mostWhy {
+		return fmt.Errorf("a reason of %d bytes", len(p.skipped)+len(p.text))
 	}
 	if c.bad || len(c.b) > 0 || p.body < 0 {
 		return fmt.Errorf("a parcel of kind %d with a head of %d bytes that cannot be read", p.kind, len(b))
@@ -191,6 +197,9 @@ func carriedAttrs(raw []byte) ([]attr, error) {
 
 // post writes a head. The error is of the line, or says that there are too many attributes.
 func (s *server) post(p *parcel) error {
+	if p.kind != parcelNow {
+		p.skipped, p.text = p.skipped[:min(len(p.skipped), mostWhy)], p.text[:min(len(p.text), mostWhy)]
+	}
 	s.head = p.encode(s.head[:0])
 	if len(s.head) > mostHead {
 		return fmt.Errorf("%d bytes of attributes", len(p.attrs))
