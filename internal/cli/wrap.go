@@ -5,6 +5,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // shape breaks long lines at words where w is a terminal, and nowhere else: what reads a pipe counts on lines as they are.
@@ -30,28 +31,33 @@ func wrap(text string, width int) string {
 	return strings.Join(lines, "\n")
 }
 
+// Where no line is broken, which is nearly always, none of these is compiled: together that takes a millisecond.
 var (
 	// typeable is where a command begins that a person may copy: it stays in one piece to the end of the line.
-	typeable = regexp.MustCompile(`(^|[ (])(fullmigrate( [a-z]+)? -|mergeaccounts -|copymail -|uidldiff |takeip -|mxcheck -|spool (report|archive) |ssh [^ ]+ ['a-z]|ssh-(keygen|copy-id) |` +
+	typeable = lazy(`(^|[ (])(fullmigrate( [a-z]+)? -|mergeaccounts -|copymail -|uidldiff |takeip -|mxcheck -|spool (report|archive) |ssh [^ ]+ ['a-z]|ssh-(keygen|copy-id) |` +
 		`systemctl [a-z]+ |service [a-z]+ (start|stop)|chkconfig |update-rc\.d |ip addr(ess)? |kill [0-9]|crontab -|patch -|postconf -|postqueue -|sendmail -)`)
 	// table is a line in columns, or one of a patch.
-	table = regexp.MustCompile(`\S {3,}\S.* {3,}\S|^\s*(@@|[-+])`)
+	table = lazy(`\S {3,}\S.* {3,}\S|^\s*(@@|[-+])`)
 	// head is a word with a column of its own before the text, such as a grade or the time of day.
-	head = regexp.MustCompile(`^\S+ {2,}`)
+	head = lazy(`^\S+ {2,}`)
 )
+
+func lazy(expr string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(expr) })
+}
 
 // wrapLine leaves alone what is no prose. Further lines are indented below the text of the first.
 func wrapLine(line string, width int) string {
-	if columnsOf(line) <= width || table.MatchString(line) {
+	if columnsOf(line) <= width || table().MatchString(line) {
 		return line
 	}
 	end := len(line) // of what may be broken
-	if at := typeable.FindStringSubmatchIndex(line); at != nil {
+	if at := typeable().FindStringSubmatchIndex(line); at != nil {
 		end = at[4]
 	}
 	space := line[:len(line)-len(strings.TrimLeft(line, " \t"))]
 	indent := space + "    "
-	if h := head.FindString(line); h != "" && len(h) <= 16 {
+	if h := head().FindString(line); h != "" && len(h) <= 16 {
 		indent = strings.Repeat(" ", len(h))
 	} else if strings.HasSuffix(space, "\t") {
 		indent = space

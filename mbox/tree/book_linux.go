@@ -177,7 +177,7 @@ func (b *book) keep(s *state, r *dirRecord) (hard bool) {
 		if len(b.names) > 0 {
 			v = encodeNames(b.names)
 		}
-		s.put(bucketNames, b.key.segment(b.segment), v, !b.hard)
+		s.putList(b.key, b.segment, v, !b.hard)
 	}
 	return b.hard
 }

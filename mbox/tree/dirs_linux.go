@@ -326,6 +326,6 @@ func (s *syncer) recordDir(d *dir, st, t *stat) {
 		s.p.state.put(bucketDirs, string(d.key[:]), r.encode(), !hard)
 	}
 	for i := r.segments; old != nil && i < old.segments; i++ {
-		s.p.state.put(bucketNames, d.key.segment(i), nil, false)
+		s.p.state.putList(d.key, i, nil, false)
 	}
 }

@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +19,11 @@ var (
 	bucketMeta  = []byte("meta")  // facts about the pass: boot_id, roots, devices of each pair
 	bucketDirs  = []byte("dirs")  // dirKey -> dirRecord
 	bucketNames = []byte("names") // dirKey + number of the segment -> its names
+	bucketFew   = []byte("few")   // the same for short lists, which are wanted far more often
 )
+
+// buckets are those that records are put into. None of their names begins as another does.
+var buckets = [][]byte{bucketDirs, bucketFew, bucketNames}
 
 // mapSize is the address space that a state file gets at first; growing it later means copying what is being written.
 const mapSize = 64 << 20
@@ -135,19 +139,29 @@ func (s *state) close() error {
 }
 
 // lookup gives the bytes of one record, pending or saved.
-func (s *state) lookup(bucket []byte, key string) []byte {
+func (s *state) lookup(bucket []byte, key string) (v []byte) {
+	s.show(bucket, key, func(b []byte) { v = bytes.Clone(b) })
+	return v
+}
+
+// show has f look at the bytes of one record, pending or saved, and tells whether there is one.
+func (s *state) show(bucket []byte, key string, f func([]byte)) bool {
 	if s.db == nil {
-		return nil
+		return false
 	}
 	s.mu.Lock()
-	for _, m := range []map[string][]byte{s.pending, s.older} {
-		if v, ok := m[string(bucket)+key]; ok {
-			s.mu.Unlock()
-			return v
-		}
+	v, newer := s.pending[string(bucket)+key]
+	if !newer {
+		v, newer = s.older[string(bucket)+key]
 	}
 	s.mu.Unlock()
-	return s.fromFile(bucket, key)
+	if !newer {
+		return s.inFile(bucket, key, f)
+	}
+	if v != nil {
+		f(v)
+	}
+	return v != nil
 }
 
 // isPending tells whether there is something newer than the file about a directory.
@@ -161,21 +175,32 @@ func (s *state) isPending(bucket []byte, k dirKey) bool {
 }
 
 func (s *state) fromFile(bucket []byte, key string) (v []byte) {
+	s.inFile(bucket, key, func(b []byte) { v = bytes.Clone(b) })
+	return v
+}
+
+// inFile has f look at the bytes of one saved record, which are good until f returns, and tells whether there is one.
+func (s *state) inFile(bucket []byte, key string, f func([]byte)) (found bool) {
 	if s.tx == nil || s.broken != nil {
-		return nil
+		return false
 	}
 	s.reading.Lock()
 	defer s.reading.Unlock()
 	err := guarded(s.path, func() error {
-		if b := s.tx.Bucket(bucket); b != nil {
-			v = bytes.Clone(b.Get([]byte(key)))
+		b := s.tx.Bucket(bucket)
+		if b == nil {
+			return nil
+		}
+		if v := b.Get([]byte(key)); v != nil {
+			found = true
+			f(v)
 		}
 		return nil
 	})
 	if err != nil {
 		s.broken = err
 	}
-	return v
+	return found
 }
 
 // dir returns what is known of a directory, nil when nothing is.
@@ -190,50 +215,6 @@ func (s *state) dir(k dirKey) *dirRecord {
 		return nil
 	}
 	return r
-}
-
-// names adds to m what is known of the names in one segment of a directory, what a dead pass was about to put there
-// included.
-func (s *state) names(k dirKey, segment, segments int, m map[string]*entry) error {
-	if b := s.lookup(bucketNames, k.segment(segment)); b != nil {
-		if err := decodeNames(b, m); err != nil {
-			return fmt.Errorf("state file %s: %w", s.path, errDamaged)
-		}
-	}
-	if s.broken != nil {
-		return s.broken
-	}
-	for _, n := range s.journal.children(k) {
-		if m[n] == nil && segmentOf(n, segments) == segment {
-			m[n] = &entry{name: n}
-		}
-	}
-	return nil
-}
-
-// sample gives some of the names that are known in one segment of a directory, each with the same chance, in no order.
-func (s *state) sample(k dirKey, segment, most int) (es []entry) {
-	b := s.lookup(bucketNames, k.segment(segment))
-	if b == nil {
-		return nil
-	}
-	met := 0
-	err := eachEntry(b, func(at, end int, e *entry) {
-		i := len(es)
-		if met++; i < most {
-			es = append(es, *e)
-		} else if i = rand.IntN(met); i < most {
-			es[i] = *e
-		} else {
-			return
-		}
-		es[i].name = string(b[at:end])
-	})
-	if err != nil {
-		s.broken = fmt.Errorf("state file %s: %w", s.path, errDamaged)
-	}
-	rand.Shuffle(len(es), func(i, j int) { es[i], es[j] = es[j], es[i] })
-	return es
 }
 
 // mine tells whether the target is as a pass of ours left it: as recorded, or as a pass that died was making it. t is
@@ -344,7 +325,7 @@ func (s *state) save() error {
 	_ = s.tx.Rollback() // a reader that stays open would keep the file growing
 	s.tx = nil
 	return s.db.Update(func(tx *bbolt.Tx) error {
-		for _, n := range [][]byte{bucketMeta, bucketDirs, bucketNames} {
+		for _, n := range append(buckets, bucketMeta) {
 			b, err := tx.CreateBucketIfNotExists(n)
 			if err != nil {
 				return err
@@ -357,10 +338,7 @@ func (s *state) save() error {
 			}
 		}
 		for _, key := range sortedKeys(s.older) { // a bucket takes keys in any other order far more slowly
-			bucket := bucketDirs
-			if strings.HasPrefix(key, string(bucketNames)) {
-				bucket = bucketNames
-			}
+			bucket := buckets[slices.IndexFunc(buckets, func(n []byte) bool { return strings.HasPrefix(key, string(n)) })]
 			b, k, v := tx.Bucket(bucket), []byte(key[len(bucket):]), s.older[key]
 			var err error
 			if v == nil {
@@ -385,7 +363,7 @@ func (s *state) forget() error {
 	}
 	err := guarded(s.path, func() error {
 		return s.db.Update(func(tx *bbolt.Tx) error {
-			for _, n := range [][]byte{bucketMeta, bucketDirs, bucketNames, []byte("inodes")} {
+			for _, n := range append(buckets, bucketMeta, []byte("inodes")) {
 				if err := tx.DeleteBucket(n); err != nil && tx.Bucket(n) != nil {
 					return err
 				}

@@ -41,7 +41,7 @@ func (p *pass) untouched(ctx context.Context, d *dir) map[string]bool {
 
 // lookers shares the names among the processors.
 func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]bool {
-	same := map[string]bool{}
+	same := make(map[string]bool, len(names))
 	var mu sync.Mutex
 	var next atomic.Int64
 	var all sync.WaitGroup
@@ -49,8 +49,8 @@ func (p *pass) lookers(ctx context.Context, d *dir, names []string) map[string]b
 		all.Go(func() {
 			_ = guarded(p.state.path, func() error { // what is damaged the walk meets, too
 				return p.state.db.View(func(tx *bbolt.Tx) error {
-					l := looker{p: p, pair: d.pair, ctx: ctx, dirs: tx.Bucket(bucketDirs), names: tx.Bucket(bucketNames)}
-					for l.dirs != nil && l.names != nil && ctx.Err() == nil {
+					l := looker{p: p, pair: d.pair, ctx: ctx, dirs: tx.Bucket(bucketDirs), few: tx.Bucket(bucketFew), names: tx.Bucket(bucketNames)}
+					for l.dirs != nil && l.few != nil && l.names != nil && ctx.Err() == nil {
 						i := int(next.Add(1)) - 1
 						if i >= len(names) {
 							break
@@ -79,6 +79,17 @@ type still struct {
 	canaries canaries
 }
 
+// begin makes it ready for another directory; what it holds is used again.
+func (s *still) begin(canaries int) {
+	s.Report = Report{}
+	if s.owners == nil {
+		s.owners, s.uids = map[[2]uint32]int64{}, map[uint32]bool{}
+	}
+	clear(s.owners)
+	clear(s.uids)
+	s.canaries.want, s.canaries.list = canaries, s.canaries.list[:0]
+}
+
 // settle adds it to what the pass counts.
 func (s *still) settle(p *pass) {
 	for o, n := range s.owners {
@@ -104,12 +115,12 @@ func (s *still) settle(p *pass) {
 
 // looker looks at directories with a view of the state of its own. It changes nothing.
 type looker struct {
-	p           *pass
-	ctx         context.Context
-	pair        *pairRun
-	dirs, names *bbolt.Bucket
-	found       *still
-	at          [deepest + 1]desk
+	p                *pass
+	ctx              context.Context
+	pair             *pairRun
+	dirs, few, names *bbolt.Bucket
+	found            still
+	desks            []*desk // by depth
 }
 
 // desk is what a looker works with in a directory of one depth, for each in turn.
@@ -131,14 +142,22 @@ type side struct {
 // deepest bounds the descriptors that are open at once.
 const deepest = 64
 
-// below tells what is below a directory in d, nil when it is not as it was.
+// below tells what is below a directory in d, nil when it is not as it was. The answer is good until the next.
 func (l *looker) below(d *dir, name string) *still {
-	l.found = &still{owners: map[[2]uint32]int64{}, uids: map[uint32]bool{}, canaries: canaries{want: l.p.canaries.want}}
+	l.found.begin(l.p.canaries.want)
 	up := side{src: int(d.src.(localDir)), dst: d.dst, mnt: d.st, atMnt: d.dstMnt, path: d.path, from: d.from, hot: d.hot}
 	if !l.dir(&up, name) {
 		return nil
 	}
-	return l.found
+	return &l.found
+}
+
+// at is the desk for directories of one depth.
+func (l *looker) at(level int) *desk {
+	for len(l.desks) <= level {
+		l.desks = append(l.desks, &desk{})
+	}
+	return l.desks[level]
 }
 
 // record reads what is known of a directory into r.
@@ -153,7 +172,7 @@ func (l *looker) dir(up *side, name string) bool {
 	if up.level >= deepest || l.ctx.Err() != nil {
 		return false
 	}
-	rec := &l.at[up.level].rec
+	rec := &l.at(up.level).rec
 	if !l.record(up, name, rec) {
 		return false
 	}
@@ -193,12 +212,15 @@ func (l *looker) own(st *stat) { l.found.owners[[2]uint32{st.uid, st.gid}]++ }
 
 // content looks at all that is in a directory.
 func (l *looker) content(d *side, base string) bool {
-	k := keyOf(d.path)
-	text := l.names.Get([]byte(k.segment(0)))
+	k := []byte(keyOf(d.path).segment(0))
+	text := l.few.Get(k)
+	if text == nil {
+		text = l.names.Get(k)
+	}
 	if text == nil {
 		return true
 	}
-	desk := &l.at[d.level]
+	desk := l.at(d.level)
 	es, err := decodeEntries(text, desk.names)
 	if err != nil {
 		return false
@@ -230,7 +252,7 @@ func (l *looker) maildir(d *side, es []entry) bool {
 	n := 0
 	for i := range es {
 		leaf := slices.Index(leafNames[:], es[i].name)
-		if leaf >= 0 && es[i].isDir() && l.record(d, es[i].name, &l.at[d.level].leaves[leaf]) {
+		if leaf >= 0 && es[i].isDir() && l.record(d, es[i].name, &l.at(d.level).leaves[leaf]) {
 			n++
 		}
 	}
@@ -251,7 +273,7 @@ func (l *looker) leaf(up *side, name string, rec *dirRecord) bool {
 	if err != nil || !l.same(up, rec, &st, &t) {
 		return false
 	}
-	f := l.found
+	f := &l.found
 	if name == "tmp" {
 		f.uids[st.uid] = true
 	} else {
@@ -287,7 +309,7 @@ func (l *looker) file(d *side, e *entry, hot bool) bool {
 		return false
 	}
 	l.own(&st)
-	f := l.found
+	f := &l.found
 	f.Files++
 	f.Unchanged++
 	f.Guarantees.StatEqual++
