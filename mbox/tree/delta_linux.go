@@ -39,10 +39,9 @@ func (s *syncer) fillFromOld(ctx context.Context, out, in int, st *stat, it *ite
 	}
 	defer closeFd(old)
 	k := new(key)
-	w := weave{ctx: ctx, size: st.size, oldSize: v.t.size, key: k,
-		w: patch{ctx: ctx, out: out, old: old, in: in, buf: buf, proof: newProof(k, out)}}
+	w := weave{ctx: ctx, size: st.size, oldSize: v.t.size, key: k, w: newPatch(ctx, k, out, old, in, buf)}
 	err = w.run()
-	if bad := w.w.proof.end(); err == nil {
+	if bad := w.w.end(); err == nil {
 		err = bad
 	}
 	return w.w.taken, unexpected(err)

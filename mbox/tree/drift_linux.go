@@ -180,7 +180,7 @@ func (d *drifter) dir(fd int, path string, rec *dirRecord) error {
 		if err := d.ctx.Err(); err != nil {
 			return err
 		}
-		if stageName.MatchString(name) {
+		if stageName().MatchString(name) {
 			continue
 		}
 		if err := d.name(fd, joinPath(path, name), name, known[name]); err != nil {

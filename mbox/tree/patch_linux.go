@@ -1,52 +1,82 @@
 package tree
 
-import "context"
+import (
+	"context"
+
+	"github.com/mailmove/mailmove/mbox"
+)
 
 // patchPiece is how much is written at once at most, so that it can be proved and go to the disk while more is read.
 const patchPiece = 4 << 20
 
-// patch writes the new file from beginning to end, neighbouring pieces at once.
+// patch writes a new file from beginning to end, neighbouring chunks at once. While the caller finds out what comes next,
+// one goroutine writes and another reads that again and proves it.
 type patch struct {
 	ctx          context.Context
 	out, old, in int
-	buf          []byte
-	at           int64 // in out, where the piece at hand goes
-	from, n      int64 // the piece, in old or in
-	fromOld      bool
 	taken        int64 // bytes that came from the source
-	proof        *proof
+	next         stretch
+	stretches    chan stretch
+	result       chan error
 }
 
-// add appends n bytes, which go to at, from a place in the source or in the old copy.
-func (w *patch) add(at, from, n int64, fromOld bool) error {
-	if n == 0 {
-		return nil
-	}
-	if w.n > 0 && w.n < patchPiece && fromOld == w.fromOld && from == w.from+w.n {
-		w.n += n
-		return nil
-	}
-	if err := w.flush(); err != nil {
-		return err
-	}
-	w.at, w.from, w.n, w.fromOld = at, from, n, fromOld
-	return nil
+// stretch is a part of the new file that stands in one place of the source or of the old copy.
+type stretch struct {
+	chunks  []mbox.Chunk // of the new file
+	from, n int64
+	fromOld bool
 }
 
-func (w *patch) flush() error {
-	if w.n == 0 {
-		return nil
+func newPatch(ctx context.Context, k *key, out, old, in int, buf []byte) *patch {
+	w := &patch{ctx: ctx, out: out, old: old, in: in, stretches: make(chan stretch, 2), result: make(chan error, 1)}
+	go func() { w.result <- w.write(newProof(k, out), buf) }()
+	return w
+}
+
+// add appends a chunk, which is found at from in the source or in the old copy.
+func (w *patch) add(c mbox.Chunk, from int64, fromOld bool) {
+	if !fromOld {
+		w.taken += c.Len
 	}
-	src := w.in
-	if w.fromOld {
-		src = w.old
-	} else {
-		w.taken += w.n
+	s := &w.next
+	if s.n == 0 || s.n >= patchPiece || fromOld != s.fromOld || from != s.from+s.n {
+		w.flush()
+		*s = stretch{from: from, fromOld: fromOld}
 	}
-	err := copyPart(w.ctx, w.out, w.at, src, w.from, w.n, w.buf)
-	if err == nil {
-		w.proof.written(w.at + w.n)
+	s.chunks = append(s.chunks, c)
+	s.n += c.Len
+}
+
+func (w *patch) flush() {
+	if w.next.n > 0 {
+		w.stretches <- w.next
 	}
-	w.n = 0
+	w.next = stretch{}
+}
+
+// write goes through all stretches; after an error it lets the rest pass by.
+func (w *patch) write(p *proof, buf []byte) (err error) {
+	for s := range w.stretches {
+		if err != nil {
+			continue
+		}
+		src := w.in
+		if s.fromOld {
+			src = w.old
+		}
+		if err = copyPart(w.ctx, w.out, s.chunks[0].Off, src, s.from, s.n, buf); err == nil {
+			p.written <- s.chunks
+		}
+	}
+	if bad := p.end(); err == nil {
+		err = bad
+	}
 	return err
+}
+
+// end waits until all is written and proved. The error is errDigest when the file is not as it should be.
+func (w *patch) end() error {
+	w.flush()
+	close(w.stretches)
+	return <-w.result
 }

@@ -101,12 +101,12 @@ func (s *syncer) oldList(it *item, v *verdict) (list mbox.ChunkList) {
 // assemble puts a file together from what comes and from the old copy.
 func (s *streamFile) assemble(ctx context.Context, out int, st *stat, buf []byte) (taken int64, err error) {
 	in := bufio.NewReaderSize(io.LimitReader(s.in, s.body-1), 32<<10)
-	w := patch{ctx: ctx, out: out, old: -1, in: -1, buf: buf}
+	old := -1
 	if s.q.v.t != nil && len(s.q.old) > 0 {
-		if w.old, err = openSame(s.q.it.d.dst, s.q.it.to, s.q.v.t, openFile); err != nil {
+		if old, err = openSame(s.q.it.d.dst, s.q.it.to, s.q.v.t, openFile); err != nil {
 			return 0, err
 		}
-		defer closeFd(w.old)
+		defer closeFd(old)
 	}
 	for at := int64(0); at < st.size; {
 		p, err := readPiece(in, st.size-at)
@@ -117,8 +117,8 @@ func (s *streamFile) assemble(ctx context.Context, out int, st *stat, buf []byte
 		case p.kind == pieceLiteral:
 			err = s.literal(ctx, in, out, at, p.n, buf)
 			taken += p.n
-		case p.kind == pieceOld && w.old >= 0:
-			err = copyPart(ctx, out, at, w.old, p.from, p.n, buf)
+		case p.kind == pieceOld && old >= 0:
+			err = copyPart(ctx, out, at, old, p.from, p.n, buf)
 		case p.kind != pieceHole || s.pieces != "-":
 			err = s.in.fail(errors.New("a piece of nothing"))
 		}

@@ -10,17 +10,16 @@ import (
 type proof struct {
 	key     *key
 	fd      int
-	waiting []mbox.Chunk // not yet written whole
-	ready   chan []mbox.Chunk
+	written chan []mbox.Chunk // that follow each other
 	result  chan error
 }
 
 func newProof(key *key, fd int) *proof {
-	p := &proof{key: key, fd: fd, ready: make(chan []mbox.Chunk, 2), result: make(chan error, 1)}
+	p := &proof{key: key, fd: fd, written: make(chan []mbox.Chunk, 2), result: make(chan error, 1)}
 	go func() {
 		var err error
 		buf := make([]byte, mbox.ChunkMax)
-		for ks := range p.ready {
+		for ks := range p.written {
 			if err == nil {
 				err = p.check(ks, buf)
 			}
@@ -30,28 +29,10 @@ func newProof(key *key, fd int) *proof {
 	return p
 }
 
-// expect names the next chunk of the file.
-func (p *proof) expect(k mbox.Chunk) { p.waiting = append(p.waiting, k) }
-
-// written says that the file is complete up to end.
-func (p *proof) written(end int64) {
-	n := 0
-	for n < len(p.waiting) && p.waiting[n].Off+p.waiting[n].Len <= end {
-		n++
-	}
-	if n > 0 {
-		p.ready <- p.waiting[:n:n]
-		p.waiting = append([]mbox.Chunk(nil), p.waiting[n:]...)
-	}
-}
-
 // end waits for the last chunk. The error is errDigest when the file is not as it should be.
 func (p *proof) end() error {
-	close(p.ready)
-	if err := <-p.result; err != nil || len(p.waiting) == 0 {
-		return err
-	}
-	return errDigest
+	close(p.written)
+	return <-p.result
 }
 
 // check reads chunks that follow each other.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"regexp"
 	"strconv"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ import (
 
 // stageName is what our private directories are called: a fixed prefix, so that the next run finds what a dead one
 // left, and 64 random bits.
-var stageName = regexp.MustCompile(`^\.mailmove-[0-9a-f]{16}$`)
+var stageName = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^\.mailmove-[0-9a-f]{16}$`) })
 
 // stage is a directory on the mount of the target, outside of every mail folder, in which objects are built before
 // they get their name. It is 0700 and locked with flock while its run lives. Each worker has a subdirectory: they
@@ -103,7 +104,7 @@ func sweep(dir int) error {
 			break
 		}
 		for _, e := range ents {
-			if stageName.MatchString(e.name) {
+			if stageName().MatchString(e.name) {
 				names = append(names, e.name)
 			}
 		}

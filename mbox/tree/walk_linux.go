@@ -251,7 +251,7 @@ func (p *pass) entry(ctx context.Context, d *dir, e dent, again bool) error {
 		return nil
 	}
 	it.st, it.looked = st, true
-	if stageName.MatchString(e.name) && st.dir() && st.uid == p.euid {
+	if st.dir() && st.uid == p.euid && stageName().MatchString(e.name) {
 		p.skip(it.path(), "copy", "staging directory of another run")
 		return nil
 	}

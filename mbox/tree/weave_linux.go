@@ -26,7 +26,7 @@ const (
 type weave struct {
 	ctx           context.Context
 	size, oldSize int64
-	w             patch
+	w             *patch
 	is, was, far  []byte
 	at, from      int64 // in the new file and in the old one
 	effort        int64 // left for searching
@@ -49,7 +49,7 @@ func (v *weave) run() error {
 			return err
 		}
 	}
-	return v.w.flush()
+	return nil
 }
 
 // block deals with some of the new bytes that come next; was are those that come next in the old copy.
@@ -91,13 +91,9 @@ func (v *weave) take(b []byte, fromOld bool) error {
 		from = v.from
 		v.from += n
 	}
-	v.w.proof.expect(mbox.Chunk{Off: v.at, Len: n, Sum: v.key.sum(b)})
-	err := v.w.add(v.at, from, n, fromOld)
+	v.w.add(mbox.Chunk{Off: v.at, Len: n, Sum: v.key.sum(b)}, from, fromOld)
 	v.at += n
-	if err == nil {
-		err = v.ctx.Err()
-	}
-	return err
+	return v.ctx.Err()
 }
 
 // edited gives how many bytes differ before both go on as one; 0: they do not.

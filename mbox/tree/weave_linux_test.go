@@ -28,9 +28,9 @@ func weaveTexts(t *testing.T, was, is []byte) (out []byte, taken int64) {
 	}
 	k := new(key)
 	v := weave{ctx: t.Context(), size: int64(len(is)), oldSize: int64(len(was)), key: k,
-		w: patch{ctx: t.Context(), out: fd[2], old: fd[0], in: fd[1], buf: make([]byte, 64<<10), proof: newProof(k, fd[2])}}
+		w: newPatch(t.Context(), k, fd[2], fd[0], fd[1], make([]byte, 64<<10))}
 	require.NoError(t, v.run())
-	require.NoError(t, v.w.proof.end())
+	require.NoError(t, v.w.end())
 	out, err := os.ReadFile(filepath.Join(dir, "2"))
 	require.NoError(t, err)
 	return out, v.w.taken
