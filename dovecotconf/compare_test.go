@@ -216,6 +216,15 @@ func TestMailPaths(t *testing.T) {
 		{"2.3.21", "mail_location = maildir:/srv/vmail/%d/%n:INDEX=/var/index/%u:CONTROL=%h/control\n", []string{"/srv/vmail/%{domain}/%{username}", "/var/index/%{user}", "%{home}/control"}},
 		{"2.3.21", "mail_location = maildir:~/Maildir:INDEX=MEMORY\n", []string{"%{home}/Maildir"}},
 		{"2.4.1", mbox24, []string{"%{home}/mail", "/var/mail/%{user}"}},
+		{"2.3.21", "mail_location = ~/mail:INBOX=/var/mail/%u\n", []string{"%{home}/mail", "/var/mail/%{user}"}},
+		{"2.3.21", "mail_location = mbox:~/:INBOX=/var/mail/%u\n", []string{"%{home}", "/var/mail/%{user}"}},
+		{"1.2.17", "protocols = imap\nmail_location = mbox:~/mail\nnamespace private {\n  prefix = x/\n  location = maildir:~/Maildir\n}\nnamespace public {\n  prefix = p/\n  location = maildir:/srv/pub\n}\n" +
+			"auth default {\n  userdb static {\n    args = uid=5 home=/x/%u mail=maildir:~/a b\n  }\n}\n", []string{"%{home}/mail", "%{home}/mail/inbox", "%{home}/a", "%{home}/Maildir", "/srv/pub"}},
+		{"2.3.21", "mail_location = mbox:~/mail:INBOX=/var/mail/%u\nnamespace inbox {\n  inbox = yes\n  location = maildir:~/Maildir\n}\nnamespace {\n  type = shared\n  prefix = s/%%u/\n  separator = /\n  location = maildir:%%h/Maildir:INDEX=~/s/%%u\n}\n" +
+			"passdb {\n  driver = passwd-file\n  args = /etc/users\n  default_fields = userdb_home=/x userdb_mail=mbox:~/z\n}\nuserdb {\n  driver = prefetch\n  override_fields = mail=maildir:~/o\n}\n",
+			[]string{"%{home}/mail", "/var/mail/%{user}", "%{home}/Maildir", "%{owner_home}/Maildir", "%{home}/s/%{owner_user}", "%{home}/z", "%{home}/z/inbox", "%{home}/o"}},
+		{"2.4.1", mbox24 + "namespace old {\n  prefix = old/\n  separator = /\n  mail_driver = maildir\n  mail_path = ~/Maildir\n}\nuserdb static {\n  fields {\n    home = /x/%{user}\n    mail_path = ~/b\n  }\n}\n",
+			[]string{"%{home}/mail", "/var/mail/%{user}", "%{home}/Maildir", "%{home}/b"}},
 	} {
 		var got []string
 		for _, v := range conf(t, c.version, c.src).MailPaths() {
@@ -224,4 +233,11 @@ func TestMailPaths(t *testing.T) {
 		}
 		require.Equal(t, c.want, got, c.src)
 	}
+}
+
+func TestPasswdFilePaths(t *testing.T) {
+	src := "anna:{PLAIN}secret:500:500::/home/anna::userdb_mail=mbox:~/imap:INBOX=/srv/%u userdb_quota_rule=*:bytes=1G\n" +
+		"bert:{PLAIN}mail=maildir:~/no\n#carla:x:::::/x::userdb_mail=maildir:~/c\ndora:x:1:1:a:/home/dora:/bin/sh:mail=maildir:~/d\r\nemil:x:1:1::/e::userdb_mail=\n"
+	require.Equal(t, []Value{{Value: "%{home}/imap", At: "etc/users:1"}, {Value: "/srv/%{user}", At: "etc/users:1"}, {Value: "%{home}/d", At: "etc/users:4"}},
+		PasswdFilePaths("etc/users", []byte(src)))
 }

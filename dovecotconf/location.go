@@ -35,11 +35,21 @@ func (c *Config) location() location {
 		v = c.Get("pop3", "default_mail_env")
 	}
 	loc := location{at: v.At, set: v.Value != ""}
-	driver, rest, ok := strings.Cut(v.Value, ":")
-	if !ok {
+	if v.Value == "" {
 		return loc
 	}
-	loc.driver = strings.ToLower(driver)
+	return parseLocation(v.Value, v.At)
+}
+
+// parseLocation reads DRIVER:PATH:KEY=VALUE..., or a path without a driver, which Dovecot then finds out by looking.
+func parseLocation(value, at string) location {
+	loc := location{at: at, set: true}
+	rest := value
+	if n := strings.IndexFunc(value, func(r rune) bool { return !strings.ContainsRune(alphanumeric, r) }); n < 0 {
+		loc.driver, rest = strings.ToLower(value), ""
+	} else if value[n] == ':' {
+		loc.driver, rest = strings.ToLower(value[:n]), value[n+1:]
+	}
 	parts := strings.Split(rest, ":")
 	loc.path = plainPath(oldPathVars.Replace(parts[0]))
 	for _, p := range parts[1:] {
@@ -59,6 +69,8 @@ func (c *Config) location() location {
 	}
 	return loc
 }
+
+const alphanumeric = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 func (c *Config) location24() location {
 	get := func(key string) string { return c.Get("pop3", key).Value }
@@ -86,21 +98,6 @@ var oldVariable = regexp.MustCompile(`%[0-9.]*[LUXMRTEHN]*[undhslrp]\b`)
 
 // leftover finds an old variable in a value of 2.4.
 func leftover(value string) string { return oldVariable.FindString(value) }
-
-// MailPaths lists the directories and files in which the server keeps mail, inboxes, indexes and control files, with the
-// variables of 2.4: %{home}/mail, /var/mail/%{user}. Memory and what is not set are left out. At is the line that names
-// the place of mail.
-func (c *Config) MailPaths() []Value {
-	loc := c.location()
-	var paths []Value
-	for _, p := range []string{loc.path, loc.inbox, loc.index, loc.control} {
-		v := Value{Value: p, At: loc.at}
-		if p != "" && p != "MEMORY" && !slices.Contains(paths, v) {
-			paths = append(paths, v)
-		}
-	}
-	return paths
-}
 
 // UIDList gives the path of the dovecot-uidlist of a Maildir, both below the root of the host's file tree, or "" when it
 // stands in the Maildir itself. With a control directory (CONTROL=, mail_control_path) it stands there. ok is false when

@@ -86,8 +86,13 @@ func (p *plan) compareDovecots(m *migration) error {
 		}
 	}
 	if configs[0] != nil {
-		p.judgePaths(configs[0])
-		p.folders = foldersOf(configs[0])
+		more, err := p.judgeDatabases(m, configs[0])
+		if err != nil {
+			return err
+		}
+		places := append(configs[0].MailPaths(), more...)
+		p.judgePlaces(places)
+		p.folders = foldersOf(places)
 	}
 	if configs[0] == nil || configs[1] == nil {
 		return nil

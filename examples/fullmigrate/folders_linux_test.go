@@ -21,15 +21,18 @@ func TestFoldersOf(t *testing.T) {
 		"mail_location = maildir:~/.mbox":                       {".mbox"},
 		"mail_location = mbox:%h/a/%u:INBOX=~/mbox:INDEX=/i/%u": {"a", "mbox"},
 		"mail_location = maildir:/srv/mail/%u":                  nil,
-		"mail_location = mbox:~/:INBOX=~/../x":                  nil,
-		"":                                                      nil,
+		"mail_location = mbox:~/:INBOX=~/../x":                  {"."},
+		"mail_location = mbox:~/:INBOX=/var/mail/%u":            {"."},
+		"mail_location = mbox:~/%d/x:INBOX=/var/mail/%u":        nil,
+		"mail_location = mbox:~/imap:INBOX=/var/mail/%u\nnamespace {\n prefix = a/\n separator = /\n location = maildir:~/.a:INDEX=~/imap\n}": {"imap", ".a"},
+		"": nil,
 	} {
 		dir := t.TempDir()
 		require.NoError(t, os.MkdirAll(filepath.Join(dir, "etc/dovecot"), 0o755))
 		require.NoError(t, os.WriteFile(filepath.Join(dir, "etc/dovecot/dovecot.conf"), []byte(setting+"\n"), 0o644))
 		c, err := dovecotconf.Read(dir, &dovecotconf.Options{Version: "2.3.19"})
 		require.NoError(t, err)
-		require.Equal(t, want, foldersOf(c), setting)
+		require.Equal(t, want, foldersOf(c.MailPaths()), setting)
 	}
 	p := &plan{folders: []string{"imap", "mbox"}, trees: []userTree{{0, false, tree.Pair{To: "home/anna"}}, {0, true, tree.Pair{To: "var/mail/anna"}}}}
 	for name, want := range map[string]bool{"home/anna/imap": true, "home/anna/imap/a/b": true, "home/anna/mbox": true, "home/anna/imap2": false, "home/anna/x/imap": false, "var/mail/anna": true, "home/bert/imap/a": false} {

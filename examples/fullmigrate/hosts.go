@@ -81,6 +81,7 @@ func (p *plan) mail(m *migration, side int) (mail service.Mail) {
 	}
 	if len(mail.Homes) > 50 { // homes without a common parent; the names below them tell enough
 		mail.Homes = []string{filepath.ToSlash(root)}
+		mail.Below = slices.DeleteFunc(slices.Clone(mail.Below), func(dir string) bool { return dir == "." }) // else every file of the host
 	}
 	return mail
 }

@@ -36,7 +36,7 @@ func (p *plan) lost(m *migration, problems []tree.Problem) error {
 func (p *plan) isMail(name string) bool {
 	for _, t := range p.trees {
 		below, ok := strings.CutPrefix(name, t.To+"/")
-		if t.inbox && t.To == name || ok && slices.ContainsFunc(p.folders, func(dir string) bool { return strings.HasPrefix(below+"/", dir+"/") }) {
+		if t.inbox && t.To == name || ok && slices.ContainsFunc(p.folders, func(dir string) bool { return dir == "." || strings.HasPrefix(below+"/", dir+"/") }) {
 			return true
 		}
 	}

@@ -8,9 +8,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"strings"
 
-	"github.com/mailmove/mailmove/dovecotconf"
 	"github.com/mailmove/mailmove/mbox/tree"
 	"github.com/mailmove/mailmove/passwd"
 )
@@ -80,36 +78,4 @@ func spool(root string) (string, error) {
 		}
 	}
 	return "var/mail", nil
-}
-
-// foldersOf lists where below a home a server keeps mail, up to what depends on the user.
-func foldersOf(c *dovecotconf.Config) (dirs []string) {
-	for _, v := range c.MailPaths() {
-		below, ok := strings.CutPrefix(v.Value, "%{home}/")
-		if !ok && (path.IsAbs(v.Value) || strings.HasPrefix(v.Value, "%{")) {
-			continue
-		}
-		fixed, _, cut := strings.Cut(below, "%{")
-		if cut {
-			fixed = path.Dir(fixed + "x")
-		}
-		if dir := path.Clean(fixed); dir != "." && fs.ValidPath(dir) {
-			dirs = append(dirs, dir)
-		}
-	}
-	return dirs
-}
-
-// judgePaths tells of mail that the old Dovecot keeps neither in homes nor in the spool: nobody copies it here.
-func (p *plan) judgePaths(old *dovecotconf.Config) {
-	for _, v := range old.MailPaths() {
-		dir, _, _ := strings.Cut(v.Value, "%{")
-		switch {
-		case strings.HasPrefix(v.Value, "%{home}"), !path.IsAbs(v.Value):
-		case dir == "/var/mail/", dir == "/var/spool/mail/", strings.HasPrefix(dir, "/home/"):
-		default:
-			p.note(finding{Part: "mail", Rule: "ELSEWHERE", Severity: "loss", Name: v.Value, At: v.At,
-				Detail: "the old server keeps mail in a place that is neither a home nor /var/mail", Advice: "copy " + dir + " with copymail"})
-		}
-	}
 }

@@ -77,6 +77,9 @@ func (m *migration) named() (all []string, err error) {
 	}
 	if c != nil {
 		all = append(all, includes(c)...)
+		for _, f := range passwdFiles(c) {
+			all = append(all, mirror.Literal(f))
+		}
 		for _, f := range tlsFiles(c) {
 			if !strings.Contains(f.Setting, "key") {
 				all = append(all, mirror.Literal(f.Path))

@@ -15,7 +15,7 @@ import (
 // Mailboxes goes through the mailboxes at and below name, a slash path below root that holds no symbolic link: name itself
 // when it is an mbox, as /var/mail/USER; the mboxes in a directory called mail and below it, empty ones included, for an
 // empty file there is an empty folder; and every Maildir, its folders included. folders are further directories of mboxes, or
-// mboxes, below name, as a server's mail_location names them. Indexes are not mailboxes. The order is
+// mboxes, below name, as a server's mail_location names them; "." is name itself. Indexes are not mailboxes. The order is
 // that of the names. Links are not followed. What cannot be read is yielded with its error, and the walk goes on; an
 // absent name has no mailboxes.
 func Mailboxes(root *os.Root, name string, folders ...string) iter.Seq2[string, error] {
@@ -30,7 +30,7 @@ func Mailboxes(root *os.Root, name string, folders ...string) iter.Seq2[string, 
 		case err != nil:
 			yield(name, err)
 		case info.IsDir():
-			walkMailboxes(root, name, inMail, path.Base(name) == "mail", yield)
+			walkMailboxes(root, name, inMail, path.Base(name) == "mail" || inMail[path.Clean(name)], yield)
 		default:
 			yieldMbox(root, name, info, true, yield)
 		}

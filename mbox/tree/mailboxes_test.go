@@ -57,6 +57,12 @@ func TestMailboxes(t *testing.T) {
 		}
 		require.Equal(t, want, got, name)
 	}
+	var all []string
+	for box, err := range Mailboxes(root, "home/anna", ".") {
+		require.NoError(t, err)
+		all = append(all, box)
+	}
+	require.Equal(t, []string{"home/anna/mail/.hidden", "home/anna/mail/Empty", "home/anna/mail/Sent", "home/anna/mail/a/b/Deep", "home/anna/outside"}, all)
 	var got []string
 	for box, err := range Mailboxes(root, "home/anna", "outside", "absent", "mail/a") {
 		require.NoError(t, err)
