@@ -20,9 +20,11 @@ type scanner struct {
 	sum  *Summary
 	loc  *time.Location
 	skip bool
+	told bool // each message is handed to somebody
 }
 
 func (s *scanner) run(fn func(Message) error) error {
+	s.told = fn != nil
 	if s.w.size == 0 {
 		return nil
 	}
@@ -106,7 +108,10 @@ func (s *scanner) message(off int64) (m Message, err error) {
 		return m, err
 	}
 	sender, date, _ := fromLine(b[len(fromPrefix):], s.loc)
-	m.Sender, m.Date = string(sender), date
+	m.Date = date
+	if s.told { // else nobody would see it
+		m.Sender = string(sender)
+	}
 	if m.Header, _, err = s.w.lineEnd(off); err != nil {
 		return m, err
 	}
