@@ -26,6 +26,8 @@ type cutover struct {
 	now [2]*service.State // what runs at this moment
 	out *verdict
 
+	held     *service.Held         // what stops those of the old host that people read mail through; nil: not prepared
+	released func() error          // waits until the old host has let go of the address; nil: nobody has begun
 	accounts func() (*plan, error) // what watchAccounts found
 	changes  []tree.Change         // what keep found on the new host
 }
@@ -78,6 +80,7 @@ func (m *migration) cutOver(ctx context.Context) error {
 		return err
 	}
 	c.dir.Watch(watchJournal)
+	defer c.drop()
 	if err := c.dir.Step(stepCutover, func() error { return c.steps(ctx) }); err != nil {
 		return c.stuck(err)
 	}
@@ -88,6 +91,10 @@ func (m *migration) cutOver(ctx context.Context) error {
 // steps are the work, in order. Until the new host was let serve all can be done again; after that nothing more is copied.
 func (c *cutover) steps(ctx context.Context) error {
 	switched := c.dir.Unfinished(stepSwitch) || c.dir.Done(stepSwitch)
+	last, serve := "copy what changed last, and compare", "start the mail daemons of the new host"
+	if c.rec.Move != nil {
+		last, serve = last+"; the old host lets go of the address meanwhile", "take the address, and "+serve
+	}
 	if !switched {
 		if err := c.copyWhileServing(ctx); err != nil {
 			return err
@@ -95,9 +102,10 @@ func (c *cutover) steps(ctx context.Context) error {
 	}
 	return c.m.do(ctx, c.dir, []step{
 		{stepStopNew, "stop the mail daemons of the new host", c.m.lines(1, c.stops(1)), !switched, c.stopNew},
-		{stepStopOld, "stop those of the old host, and wait until nobody writes to a mailbox", c.m.lines(0, c.stops(0)), !switched, c.stopOld},
-		{stepFinal, "copy what changed last, and compare", nil, !switched, c.finalPass},
-		{stepSwitch, "move the address, and start the mail daemons of the new host", append(c.moveLines(), c.m.lines(1, c.starts())...), true, c.letServe},
+		{stepStopIn, "stop the mail transfer of the old host", c.m.lines(0, c.stops(0, transfer...)), !switched, c.stopTransfer},
+		{stepStopOld, "stop its other mail daemons, and wait until nobody writes to a mailbox", c.m.lines(0, c.stops(0, service.Access)), !switched, c.stopOld},
+		{stepFinal, last, c.releaseLines(), !switched, c.finalPass},
+		{stepSwitch, serve, append(c.takeLines(), c.m.lines(1, c.starts())...), true, c.letServe},
 		{stepFiles, "write the address into the new host's files", c.fileLines(), c.rec.Move != nil, c.writeFiles},
 		{stepFlush, "ask the backup MX for the mail that it holds", c.flushLines(), len(c.rec.Backups) > 0 || c.rec.Move != nil, c.flush},
 	})

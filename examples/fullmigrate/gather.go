@@ -122,7 +122,8 @@ func (s *summary) setJournal(m *migration) (mail []userMail, err error) {
 
 // stepTitles are what the report calls the steps; those of no interest are left out.
 var stepTitles = map[string]string{
-	stepAccounts: "write accounts", stepStopNew: "stop the new host's mail daemons", stepStopOld: "stop the old host's mail daemons", stepFinal: "last pass, while nobody serves",
+	stepAccounts: "write accounts", stepStopNew: "stop the new host's mail daemons", stepStopIn: "stop the old host's mail transfer",
+	stepStopOld: "stop the old host's other mail daemons", stepFinal: "last pass, while nobody serves",
 	stepSwitch: "move the address and start the new host's daemons", stepFiles: "write the network's files", stepFlush: "fetch mail from the backup MX",
 	stepBackStop: "stop the new host's daemons again", stepBackMove: "give the address back", stepBackStart: "start the old host's daemons", stepBackKeep: "keep mail of the new host",
 }

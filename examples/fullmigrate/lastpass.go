@@ -52,9 +52,18 @@ func (c *cutover) finalPass(ctx context.Context) (err error) {
 	if len(c.p.Blockers) > 0 {
 		return errors.Join(errors.New(c.p.Blockers[0].String()), cli.ErrFinding)
 	}
+	c.release(ctx)
+	if err := c.copyLast(ctx); err != nil {
+		return errors.Join(err, c.released())
+	}
+	return nil
+}
+
+// copyLast is the pass, and the look whether it left both sides alike.
+func (c *cutover) copyLast(ctx context.Context) error {
 	began := time.Now()
 	c.p.last = true
-	if err = c.m.copyAll(ctx, c.dir, c.p); err != nil {
+	if err := c.m.copyAll(ctx, c.dir, c.p); err != nil {
 		return err
 	}
 	c.m.say1("  %s in %s", strings.SplitN(c.p.Outcome.Copy.String(), "\n", 2)[0], since(began))

@@ -37,7 +37,7 @@ func (c *cutover) manual() []string {
 		{title: "stop the mail daemons of the new host", lines: c.m.lines(1, c.stops(1)), due: c.m.new != nil},
 		{title: "stop those of the old host, and wait until nobody writes to a mailbox", lines: append(c.m.lines(0, c.stops(0)), c.m.line(0, watch)), due: c.m.old != nil},
 		{title: "copy what changed last; exit code 0 says that both sides are alike", lines: []string{sync}, due: true},
-		{title: "move the address", lines: c.moveLines(), due: c.rec.Move != nil},
+		{title: "move the address", lines: append(c.releaseLines(), c.takeLines()...), due: c.rec.Move != nil},
 		{title: "start the mail daemons of the new host", lines: c.m.lines(1, c.starts()), due: c.m.new != nil},
 		{title: "write the address into the new host's files", lines: c.takeipLines(), due: c.rec.Move != nil},
 		{title: "ask the backup MX for the mail that it holds", lines: c.flushLines(), due: len(c.rec.Backups) > 0},

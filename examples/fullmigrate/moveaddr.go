@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/mailmove/mailmove/internal/liveaddr"
 	"github.com/mailmove/mailmove/netcfg"
@@ -24,17 +25,21 @@ func (mv *move) ours() (out []netip.Prefix) {
 	return out
 }
 
-// moveLines are the commands of moveAddress for a person.
-func (c *cutover) moveLines() (out []string) {
+// releaseLines are the commands of release for a person.
+func (c *cutover) releaseLines() (out []string) {
+	if mv := c.rec.Move; mv != nil {
+		for _, a := range mv.Old {
+			out = append(out, c.m.line(0, liveaddr.ReleaseLine(a)))
+		}
+	}
+	return out
+}
+
+// takeLines are those of moveAddress after that.
+func (c *cutover) takeLines() (out []string) {
 	mv := c.rec.Move
-	if mv == nil {
+	if mv == nil || c.m.new == nil {
 		return nil
-	}
-	for _, a := range mv.Old {
-		out = append(out, c.m.line(0, liveaddr.ReleaseLine(a)))
-	}
-	if c.m.new == nil {
-		return out
 	}
 	for _, p := range mv.ours() {
 		out = append(out, c.m.line(1, liveaddr.TakeLine(mv.Plan.Iface, p)))
@@ -45,19 +50,26 @@ func (c *cutover) moveLines() (out []string) {
 	return out
 }
 
-// moveAddress takes the addresses from the old host and gives them to the new one, live.
+// release begins to take the addresses from the old host, live, beside what else is to do while nobody is served there. The way
+// back gives them again, however far this came.
+func (c *cutover) release(ctx context.Context) {
+	mv, done := c.rec.Move, make(chan error, 1)
+	c.released = sync.OnceValue(func() error { return <-done })
+	if mv == nil || c.m.old == nil || len(mv.Old) == 0 {
+		done <- nil
+		return
+	}
+	go func() { done <- liveaddr.Release(ctx, c.m.old, mv.Old, mv.Stay, mv.Routes) }()
+}
+
+// moveAddress gives the addresses to the new host, live, when the old one has let go of them.
 func (c *cutover) moveAddress(ctx context.Context) error {
+	if c.released == nil {
+		c.release(ctx)
+	}
 	mv := c.rec.Move
-	if mv == nil {
-		return nil
-	}
-	if c.m.old != nil && len(mv.Old) > 0 {
-		if err := liveaddr.Release(ctx, c.m.old, mv.Old, mv.Stay, mv.Routes); err != nil {
-			return err
-		}
-	}
-	if c.m.new == nil {
-		return nil
+	if err := c.released(); err != nil || mv == nil || c.m.new == nil {
+		return err
 	}
 	if err := liveaddr.Take(ctx, c.m.new, mv.Plan.Iface, mv.ours()); err != nil {
 		return err

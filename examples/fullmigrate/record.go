@@ -14,6 +14,7 @@ const (
 	stepCopied    = "copied" // a pass over everything has ended: a cutover can be thought of
 	stepCutover   = "cutover"
 	stepStopNew   = "stop new"
+	stepStopIn    = "stop old transfer"
 	stepStopOld   = "stop old"
 	stepFinal     = "final pass"
 	stepSwitch    = "switch"
@@ -33,7 +34,7 @@ const (
 
 // cutoverSteps and rollbackSteps are in the order of work.
 var (
-	cutoverSteps  = []string{stepStopNew, stepStopOld, stepFinal, stepSwitch, stepClients, stepServes, stepFiles, stepFlush}
+	cutoverSteps  = []string{stepStopNew, stepStopIn, stepStopOld, stepFinal, stepSwitch, stepClients, stepServes, stepFiles, stepFlush}
 	rollbackSteps = []string{stepBackStop, stepBackMove, stepBackStart, stepBackFiles, stepBackKeep, stepBackAdopt}
 )
 
@@ -60,28 +61,45 @@ type ownTree struct {
 }
 
 // outage is what the journal tells of it, from before the first command on the old host. Zero is not known, or not yet.
-type outage struct{ stopped, clients, all time.Time } // the new host answered mail clients, and on all ports
+type outage struct {
+	began   time.Time // no mail comes in any more
+	stopped time.Time // nor is it read
+	clients time.Time // the new host answered mail clients
+	all     time.Time // and on all ports
+}
 
 func outageOf(history []run.Entry) (o outage) {
+	first := func(t *time.Time, e run.Entry) {
+		if t.IsZero() {
+			*t = e.Time
+		}
+	}
 	for _, e := range history {
 		switch {
 		case e.Step == stepCutover && e.State == run.Undone:
 			o = outage{}
-		case e.Step == stepStopOld && e.State == run.Begun && o.stopped.IsZero():
-			o.stopped = e.Time
-		case e.Step == stepClients && e.State == run.Done && o.clients.IsZero():
-			o.clients = e.Time
-		case (e.Step == stepServes || e.Step == stepSwitch) && e.State == run.Done && o.all.IsZero():
-			o.all = e.Time
+		case e.State == run.Undone:
+		case e.Step == stepStopIn:
+			first(&o.began, e)
+		case e.Step == stepStopOld:
+			first(&o.began, e)
+			first(&o.stopped, e)
+		case e.Step == stepClients: // begun when they had their answer
+			first(&o.clients, e)
+		case e.Step == stepServes, e.Step == stepSwitch && e.State == run.Done:
+			first(&o.all, e)
 		}
 	}
 	return o
 }
 
-// until is the length of the outage in seconds; 0 when it is not known.
-func (o outage) until(t time.Time) float64 {
-	if o.stopped.IsZero() || t.IsZero() {
+// forClients and forAll are its length in seconds for those who read mail, and until all was answered; 0 when it is not known.
+func (o outage) forClients() float64 { return span(o.stopped, o.clients) }
+func (o outage) forAll() float64     { return span(o.began, o.all) }
+
+func span(from, to time.Time) float64 {
+	if from.IsZero() || to.IsZero() {
 		return 0
 	}
-	return math.Round(t.Sub(o.stopped).Seconds()*1000) / 1000
+	return math.Round(to.Sub(from).Seconds()*1000) / 1000
 }

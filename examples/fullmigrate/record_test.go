@@ -20,6 +20,7 @@ func TestTiming(t *testing.T) {
 		"none":                     {"", 0, 0},
 		"not yet":                  {"1 cutover begun;2 stop old begun;3 stop old done", 0, 0},
 		"done":                     {"1 cutover begun;2 stop old begun;3 stop old done;4 switch begun;4 answers mail clients done;5 answers begun;5 answers done;9 switch done;10 cutover done", 2, 3},
+		"transfer stops first":     {"1 cutover begun;2 stop old transfer begun;4 stop old begun;5 stop old done;7 answers mail clients begun;9 answers mail clients done;9 answers begun;11 answers done", 3, 7},
 		"no port to ask":           {"1 cutover begun;2 stop old begun;4 switch begun;9 switch done;10 cutover done", 0, 7},
 		"killed and resumed":       {"1 cutover begun;2 stop old begun;8 cutover begun;9 stop old begun;11 answers mail clients done;12 answers done;13 switch done", 9, 10},
 		"killed while it answered": {"1 cutover begun;2 stop old begun;4 answers mail clients done;5 answers done;8 cutover begun;9 answers mail clients done;12 answers done;13 switch done", 2, 3},
@@ -36,7 +37,7 @@ func TestTiming(t *testing.T) {
 				}
 			}
 			o := outageOf(history)
-			require.Equal(t, []float64{c.clients, c.all}, []float64{o.until(o.clients), o.until(o.all)})
+			require.Equal(t, []float64{c.clients, c.all}, []float64{o.forClients(), o.forAll()})
 		})
 	}
 }

@@ -72,7 +72,7 @@ func statusOf(dir *run.Dir) status {
 		}
 	}
 	o := outageOf(dir.History())
-	s.Downtime, s.Clients = o.until(o.all), o.until(o.clients)
+	s.Downtime, s.Clients = o.forAll(), o.forClients()
 	show := cutoverSteps
 	say := typedIn(dir).command
 	switch {

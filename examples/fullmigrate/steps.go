@@ -99,43 +99,6 @@ func (c *cutover) look(ctx context.Context) error {
 	return errors.Join(errs[:]...)
 }
 
-// stops are the commands that stop what runs now on a host.
-func (c *cutover) stops(side int) []service.Command {
-	if c.now[side] == nil {
-		return nil
-	}
-	return c.now[side].StopCommands()
-}
-
-// starts are those that let the new host serve.
-func (c *cutover) starts() []service.Command {
-	if c.rec.Next == nil {
-		return nil
-	}
-	return c.rec.Next.StartCommands()
-}
-
-// stopNew returns when the daemons are gone and nobody writes to a mailbox: what is started later finds nothing of them.
-func (c *cutover) stopNew(ctx context.Context) error { return c.stop(ctx, 1, service.Stop) }
-
-// stopOld returns as soon as nobody can write to a mailbox.
-func (c *cutover) stopOld(ctx context.Context) error {
-	c.watchAccounts(ctx)
-	return c.stop(ctx, 0, service.Silence)
-}
-
-func (c *cutover) stop(ctx context.Context, side int, until func(context.Context, *hostcmd.Host, *service.State, []service.Command, service.Mail, time.Duration) error) error {
-	if c.now[side] == nil {
-		return nil
-	}
-	err := until(ctx, c.m.hosts()[side], c.now[side], c.stops(side), c.rec.Mail[side], patience)
-	var busy *service.BusyError
-	if errors.As(err, &busy) {
-		return &cli.Hinted{Err: err, Hint: "end these programs on the " + sides[side] + " host and run the same command again, or go back: " + c.m.typed().command("rollback")}
-	}
-	return err
-}
-
 // stuck says how to go on after a step that failed.
 func (c *cutover) stuck(err error) error {
 	var advice interface{ Advice() string }

@@ -51,7 +51,7 @@ func (v *verdict) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\n", v.What)
 	if v.Downtime > 0 {
-		fmt.Fprintf(&b, "downtime: %s, from before the first command on the old host to the new one's answer\n", v.downtime())
+		fmt.Fprintf(&b, "downtime: %s, from before the first command that stopped them on the old host to the new one's answer\n", v.downtime())
 	}
 	for _, part := range []struct {
 		word string

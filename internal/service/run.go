@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path"
 	"slices"
 	"strconv"
@@ -99,13 +100,40 @@ func escape(dir string) string {
 // writing. It does not wait for a command that has done its work. Where that lasts longer than limit the error is *BusyError.
 // Without commands it only waits.
 func Stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) error {
-	return stop(ctx, h, s, commands, mail, limit, "0")
+	return hold(ctx, h, s, commands, limit, "0", "0", mail.patterns()...).Go()
+}
+
+// End is Stop for services whose own end is all that is waited for: others may be at work on the mail.
+func End(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, limit time.Duration) error {
+	return hold(ctx, h, s, commands, limit, "0", "1").Go()
 }
 
 // Silence is Stop, but for a main process of Dovecot that has nothing left but its log: it sleeps for a second before it
-// ends, and nobody who waits for the mail needs to wait for that. Find does.
-func Silence(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) error {
-	return stop(ctx, h, s, commands, mail, limit, "1")
+// ends, and nobody who waits for the mail needs to wait for that. Find does. Nothing is stopped before Go: who calls it ahead
+// has the way to the host behind him then.
+func Silence(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration) *Held {
+	return hold(ctx, h, s, commands, limit, "1", "0", mail.patterns()...)
+}
+
+// Held is a stop that was prepared. Either Go or Drop ends it.
+type Held struct {
+	word *io.PipeWriter // read there before the first command
+	done chan error
+}
+
+// Go lets the commands run, and waits as Stop does.
+func (h *Held) Go() error {
+	if _, err := io.WriteString(h.word, "go\n"); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	h.word.Close()
+	return <-h.done
+}
+
+// Drop gives it up: nothing was stopped, and nothing will be.
+func (h *Held) Drop() {
+	h.word.Close()
+	_ = <-h.done // how it ended does not matter
 }
 
 // Writers names the programs that would still be at work on the mail after a Stop: they have a mailbox open for writing, or serve
@@ -122,7 +150,7 @@ func Writers(ctx context.Context, h *hostcmd.Host, mail Mail) ([]Busy, error) {
 	return nil, nil
 }
 
-func stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, mail Mail, limit time.Duration, harmless string) error {
+func hold(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, limit time.Duration, harmless, only string, patterns ...string) *Held {
 	var about []string
 	await := "0"
 	for _, v := range s.Services {
@@ -131,15 +159,21 @@ func stop(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, ma
 			await = "1"
 		}
 	}
-	args := []string{strings.Join(about, " "), strconv.Itoa(max(int(limit.Seconds()), 1)), await, harmless, strconv.Itoa(len(commands))}
+	args := []string{strings.Join(about, " "), strconv.Itoa(max(int(limit.Seconds()), 1)), await, harmless, only, strconv.Itoa(len(commands))}
 	for _, c := range commands {
 		args = append(args, c.Line)
 	}
-	out, err := h.Shell(ctx, nil, stopScript, append(args, mail.patterns()...)...)
-	if err != nil {
-		return err
-	}
-	return busyError(string(out), commands)
+	stdin, word := io.Pipe()
+	held := &Held{word, make(chan error, 1)}
+	go func() {
+		out, err := h.Shell(ctx, stdin, stopScript, append(args, patterns...)...)
+		stdin.Close() // nobody reads it any more
+		if err == nil {
+			err = busyError(string(out), commands)
+		}
+		held.done <- err
+	}()
+	return held
 }
 
 func busyError(text string, commands []Command) error {

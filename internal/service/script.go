@@ -39,8 +39,8 @@ belongs() {
 	*) return 1;;
 	esac
 }
-# main NAME: sets p to the main process, by its pid file, else by its name where that is plain enough
-main() {
+# filed NAME: sets p to the main process that its pid file names
+filed() {
 	pidfiles "$1"
 	for x in $f; do
 		p=
@@ -49,12 +49,23 @@ main() {
 		comm "$p" && belongs "$1" "$p" && return 0
 	done
 	p=
+	return 1
+}
+# named PID: sets is to the service whose main process it is, by c, its name, where that is plain enough
+named() {
+	case $c in dovecot) is=dovecot;; master) is=postfix;; *) return 1;; esac
+	belongs $is "$1" || return 1
+	[ $is = dovecot ] && return 0
+	case $(readlink "/proc/$1/exe" 2>/dev/null) in */postfix/*) return 0;; esac
+	return 1
+}
+# main NAME: sets p to the main process, by its pid file, else by its name
+main() {
+	filed "$1" && return 0
 	case $1 in dovecot|postfix) ;; *) return 1;; esac
 	for x in /proc/[0-9]*/stat; do
 		p=${x#/proc/}; p=${p%/stat}
-		comm "$p" && belongs "$1" "$p" || continue
-		[ "$1" = dovecot ] && return 0
-		case $(readlink "/proc/$p/exe" 2>/dev/null) in */postfix/*) return 0;; esac
+		comm "$p" && named "$p" && [ $is = "$1" ] && return 0
 	done
 	p=
 	return 1
@@ -159,14 +170,14 @@ exit 0
 // quietScript defines quiet, which waits until nobody writes to a mailbox any more: no main process of the services in names,
 // no mail program, and nobody who has one of the files open for writing that the arguments of find name.
 const quietScript = prelude + `
-# mains: sets m to those that live; a main process that can do no harm any more is none where that is allowed
+# mains [BY]: sets m to those that live, as BY finds them: main, or filed, which looks through no processes
 mains() {
 	m=
 	for n in $names; do
-		main $n || continue
+		${1:-main} $n || continue
 		if [ $n = dovecot ] && ending "$p"; then
 			[ $told = 0 ] || hurry
-			[ $harmless = 0 ] || continue
+			[ $harmless = 0 ] || continue # it can do no harm any more
 		fi
 		m="${m}main $p $n
 "
@@ -183,11 +194,23 @@ hurry() {
 		[ "${r%% *}" != "$p" ] || kill "$q" 2>/dev/null
 	done
 }
+# others FIND-ARGS: prints who is busy besides m, main processes that no pid file names among them
 others() {
 	for x in /proc/[0-9]*/stat; do
 		q=${x#/proc/}; q=${q%/stat}
 		comm "$q" || continue
 		case $c in
+		dovecot|master)
+			named "$q" || continue
+			case " $names " in *" $is "*) ;; *) continue;; esac
+			case $m in *"main $q "*) continue;; esac
+			if [ $is = dovecot ] && ending "$q"; then
+				p=$q
+				[ $told = 0 ] || hurry
+				[ $harmless = 0 ] || continue
+				q=$p
+			fi
+			printf 'main %s %s\n' "$q" $is;;
 		imap|pop3|lmtp|deliver|dovecot-lda|local|virtual|pipe|procmail|maildrop|mail.local)
 			case $(readlink "/proc/$q/exe" 2>/dev/null) in
 			*/dovecot/*|*/postfix/*|*/procmail*|*/maildrop*|*/mail.local*) printf 'agent %s %s\n' "$q" "$c";;
@@ -204,13 +227,19 @@ others() {
 }
 # quiet SECONDS FIND-ARGS: waits until nobody is busy; else says who is
 quiet() {
-	end=$(($(date +%s) + $1)); shift
+	end=$(($(date +%s) + $1)) rounds=0; shift
 	while :; do
-		mains
-		[ -n "$m" ] || { who=$(others "$@"); [ -n "$who" ] || return 0; }
-		[ "$(date +%s)" -lt $end ] || { printf %s "$m"; others "$@"; return 0; }
+		mains filed
+		if [ -z "$m" ]; then
+			if [ $only = 1 ]; then mains; who=$m; else who=$(others "$@"); fi
+			[ -n "$who" ] || return 0
+		fi
+		rounds=$((rounds + 1))
+		[ $((rounds % 10)) -gt 0 ] || [ "$(date +%s)" -lt $end ] || break
 		pause
 	done
+	mains; printf %s "$m"
+	[ $only = 1 ] || others "$@"
 }
 `
 
@@ -219,7 +248,7 @@ quiet() {
 // is named, a second apart: others are about to end.
 const writersScript = `# look who writes to mailboxes
 ` + quietScript + `
-names=$1 told=0 harmless=0; shift
+names=$1 told=0 harmless=0 only=0; shift
 mains
 ends() { # PID
 	q=$1
@@ -271,12 +300,14 @@ said() {
 }
 `
 
-// stopScript: NAMES SECONDS WAIT HARMLESS COUNT LINE... FIND-ARGS. All commands at once; it ends as soon as everything is quiet,
-// though a command may go on sleeping for a second as that of Postfix does. WAIT: there is a service of which no process is
-// known, so that only its command tells. HARMLESS: a main process that does no more than end is not waited for.
+// stopScript: NAMES SECONDS WAIT HARMLESS ONLY COUNT LINE... FIND-ARGS. When a line comes on stdin: all commands at once; it ends as
+// soon as everything is quiet, though a command may go on sleeping for a second as that of Postfix does. WAIT: there is a service
+// of which no process is known, so that only its command tells. HARMLESS: a main process that does no more than end is not
+// waited for. ONLY: it is enough that the main processes have ended.
 const stopScript = `# stop the mail services
 ` + quietScript + runScript + `
-names=$1 limit=$2 await=$3 harmless=$4 count=$5 told=$5; shift 5
+names=$1 limit=$2 await=$3 harmless=$4 only=$5 count=$6 told=$6; shift 6
+read -r go || exit 3 # given up, or nobody is there any more
 while [ $count -gt 0 ]; do launch "$1"; shift; count=$((count - 1)); done
 [ $await = 0 ] || wait
 left=$(quiet "$limit" "$@")

@@ -88,6 +88,13 @@ func (s *State) Runs(r Role) bool {
 	return slices.ContainsFunc(s.running(), func(v Service) bool { return v.Role == r })
 }
 
+// Of leaves the services of these roles alone.
+func (s *State) Of(roles ...Role) *State {
+	part := *s
+	part.Services = slices.DeleteFunc(slices.Clone(s.Services), func(v Service) bool { return !slices.Contains(roles, v.Role) })
+	return &part
+}
+
 // StopCommands are those that stop everything that runs. They are run side by side.
 func (s *State) StopCommands() []Command { return commands(s.running(), "stop") }
 

@@ -40,9 +40,9 @@ func TestSilence(t *testing.T) {
 	s := h.find()
 	require.True(t, s.Runs(Access))
 	stop := []Command{{[]string{"dovecot"}, "kill " + pid}}
-	require.Error(t, Silence(t.Context(), &h.Host, s, nil, h.mail(), time.Second), "nobody told it to end")
-	require.NoError(t, Silence(t.Context(), &h.Host, s, stop, h.mail(), time.Minute))
-	require.NoError(t, Silence(t.Context(), &h.Host, s, nil, h.mail(), time.Minute), "again")
+	require.Error(t, Silence(t.Context(), &h.Host, s, nil, h.mail(), time.Second).Go(), "nobody told it to end")
+	require.NoError(t, Silence(t.Context(), &h.Host, s, stop, h.mail(), time.Minute).Go())
+	require.NoError(t, Silence(t.Context(), &h.Host, s, nil, h.mail(), time.Minute).Go(), "again")
 	require.ErrorContains(t, Stop(t.Context(), &h.Host, s, nil, h.mail(), time.Second), "dovecot (pid "+pid+")")
 
 	// Whoever starts it again would find it running: it ends while Find looks at the clock.
