@@ -112,11 +112,14 @@ func (p *pass) judgeLinked(it *item, v verdict) (verdict, error) {
 		return v, nil
 	}
 	if !r.second {
-		r.wanted[i] = ""
+		r.wanted[i] = nil
 		return p.leave(it, v)
 	}
-	if path := r.wanted[i]; path != "" && p.stillLinked(path, it) {
-		v.op, v.from = OpLink, path
+	for _, path := range r.wanted[i] { // some of them may have gone, with a folder that was renamed
+		if p.stillLinked(path, it) {
+			v.op, v.from = OpLink, path
+			break
+		}
 	}
 	return v, nil
 }
@@ -143,8 +146,8 @@ func (p *pass) findLinked(r *pairRun) error {
 			err = errors.Join(err, p.state.names(keyOf(d.path), seg, d.segments, names))
 			for name, e := range names {
 				i := inode{e.src.dev, e.src.ino}
-				if at, ok := r.wanted[i]; ok && at == "" && !e.isDir() && !e.racy {
-					r.wanted[i] = joinPath(d.path, name)
+				if at, ok := r.wanted[i]; ok && !e.isDir() && !e.racy {
+					r.wanted[i] = append(at, joinPath(d.path, name))
 				}
 			}
 		}

@@ -76,15 +76,15 @@ var testHooks *hooks
 type pairRun struct {
 	Pair
 	index   int
-	known   bool             // an earlier pass copied it
-	done    bool             // the first walk
-	second  bool             // on the second walk, for names that may be moved from elsewhere
-	later   map[string]bool  // directories, below the target root, that want a second walk
-	only    map[string]bool  // these and those above them
-	wanted  map[inode]string // files with several names: where the target has one, "" unknown
-	full    bool             // saved state says nothing about the source as it is now
-	moved   bool             // the source is another directory than before: perhaps another disk, or none
-	lacking int              // recorded names that it then lacks: nothing is deleted
+	known   bool               // an earlier pass copied it
+	done    bool               // the first walk
+	second  bool               // on the second walk, for names that may be moved from elsewhere
+	later   map[string]bool    // directories, below the target root, that want a second walk
+	only    map[string]bool    // these and those above them
+	wanted  map[inode][]string // files with several names: where the target had them
+	full    bool               // saved state says nothing about the source as it is now
+	moved   bool               // the source is another directory than before: perhaps another disk, or none
+	lacking int                // recorded names that it then lacks: nothing is deleted
 	place   string
 	stopped atomic.Bool
 	holds   atomic.Int32 // with another host: the walk, and what is asked for
@@ -216,7 +216,7 @@ func (p *pass) run(ctx context.Context) error {
 	p.runs = make([]*pairRun, len(p.pairs))
 	for i, pr := range p.pairs {
 		p.byTo[pr.To] = i
-		p.runs[i] = &pairRun{Pair: pr, index: i, later: map[string]bool{}, wanted: map[inode]string{}}
+		p.runs[i] = &pairRun{Pair: pr, index: i, later: map[string]bool{}, wanted: map[inode][]string{}}
 	}
 	for _, second := range []bool{false, true} {
 		if second {
