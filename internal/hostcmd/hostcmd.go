@@ -174,6 +174,7 @@ func (h Host) start(ctx context.Context, stdin io.Reader, stdout io.Writer, args
 	} else if c.stdout, err = c.cmd.StdoutPipe(); err != nil {
 		return nil, c.failed(err)
 	}
+	widen(c.stdout)
 	if err = c.cmd.Start(); err != nil {
 		return nil, c.failed(err)
 	}

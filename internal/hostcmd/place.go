@@ -128,6 +128,7 @@ func Answer(serve func(ctx context.Context, in io.Reader, out io.Writer) error) 
 	signal.Ignore(syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
+	widen(os.Stdout)
 	if err := serve(ctx, os.Stdin, os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
