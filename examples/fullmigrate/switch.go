@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/mailmove/mailmove/internal/service"
 )
@@ -83,6 +84,9 @@ func (c *cutover) startsWithoutAddress() bool {
 	return ran != nil && slices.EqualFunc(ran.Of(service.Access).StartCommands(), c.starts(service.Access), func(a, b service.Command) bool { return a.Line == b.Line })
 }
 
+// headStart is for the first who log in: a server that has greeted has yet to start all that a login needs.
+const headStart = 500 * time.Millisecond
+
 // awaitAnswers notes in the journal when mail clients are served, and when all are; it gives the ports on which nobody
 // answers. The commands that start the daemons may have more to do than that. begin starts those that others than mail clients
 // wait for.
@@ -100,7 +104,11 @@ func (c *cutover) awaitAnswers(ctx context.Context, begin func()) (silent []int,
 		ports []int
 	}{{stepClients, clients}, {stepServes, others}} {
 		silent = append(silent, answers(ctx, c.addresses(), part.ports)...)
-		begin()
+		if part.step == stepClients && len(silent) == 0 && len(clients) > 0 {
+			time.AfterFunc(headStart, begin)
+		} else {
+			begin()
+		}
 		if len(silent) > 0 || len(c.rec.Ports) == 0 || ctx.Err() != nil {
 			continue
 		}
