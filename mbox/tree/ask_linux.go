@@ -23,10 +23,16 @@ import (
 // nobody can lead it elsewhere. GNU tar opens a file with O_NOFOLLOW since 1.24; an older one says that a file which was
 // swapped changed as it read it.
 //
+// That group is nobody's: 65534 where there is such a group, else one of the names that it goes by. chroot of 2010 takes no number for
+// --groups that the group file does not have.
+//
 // He may also stop the program that reads with his rights, and it would be waited for for ever: one of this script's process group that
 // is found stopped, by a look every ten seconds, for the twelfth time is killed. One that waits for a slow line is not stopped.
 const asOwner = `LC_ALL=C; export LC_ALL; set -f; unset POSIXLY_CORRECT
-root=$1; me=$(id -u)
+root=$1; me=$(id -u); none=65534
+for name in 65534 nogroup nobody nfsnobody; do
+	s=$(getent group "$name" 2>/dev/null) && { s=${s%:*}; none=${s##*:}; break; }
+done
 watch() {
 	set +f
 	trap 'kill "$nap"; exit' TERM
@@ -48,7 +54,7 @@ watch() {
 trap 'kill $watcher 2>/dev/null' EXIT
 run() {
 	if [ "$u" = 0 ] || [ "$me" != 0 ]; then (cd -- "$root" && exec "$@")
-	else chroot --userspec="$u:$g" --groups="$g" / sh -c 'cd -- "$1" && shift && exec "$@"' sh "$root" "$@"; fi
+	else chroot --userspec="$u:$none" --groups="$none" / sh -c 'cd -- "$1" && shift && exec "$@"' sh "$root" "$@"; fi
 }
 within() (
 	cd -P -- "$root" && r=$(env pwd; echo .) && cd -P -- "./$d" && w=$(env pwd; echo .) || exit 0
