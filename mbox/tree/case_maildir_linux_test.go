@@ -376,7 +376,7 @@ func TestCaseSameTick(t *testing.T) {
 		require.NoError(t, os.Remove(filepath.Join(src, "Maildir/cur", b[i+20]+":2,")))
 		caseSync(t, src, dst, opt)
 		caseSame(t, filepath.Join(src, "Maildir"), filepath.Join(dst, "Maildir"))
-		require.NoError(t, os.WriteFile(name, []byte("NEW MAIL"), 0o600)) // the same size, in the same second
+		require.NoError(t, os.WriteFile(name, []byte("NEW MAIL"), 0o600))           // the same size, in the same second
 		if caseStat(t, name).Mtim.Sec != caseStat(t, filepath.Dir(name)).Mtim.Sec { // or not, on a busy machine
 			caseWrite(t, name+"c", "")
 			require.NoError(t, os.Remove(name+"c"))
