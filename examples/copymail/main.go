@@ -23,7 +23,7 @@ func main() {
 	if len(os.Args) > 1 && os.Args[1] == serveWord {
 		os.Exit(hostcmd.Answer(tree.Serve))
 	}
-	debug.SetMemoryLimit(96 << 20) // what is garbage need not stay on a host that serves
+	debug.SetMemoryLimit(64 << 20) // what is garbage need not stay on a host that serves
 	cli.Main("copymail", usage, run)
 }
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"go.etcd.io/bbolt"
+	"golang.org/x/sys/unix"
 )
 
 // Buckets of the state file.
@@ -30,7 +31,10 @@ const mapSize = 64 << 20
 
 // flushAt is how many bytes of records are kept in memory before they are made durable together: one syncfs for all of
 // them costs a fraction of an fsync for each.
-var flushAt = 16 << 20
+var flushAt = 8 << 20
+
+// unmapAfter is how many looks into the file map at most some 16 MiB of it.
+const unmapAfter = 64
 
 // state is what earlier passes saw, a record a directory. Without a file it answers that nothing is known. One goroutine
 // reads and flushes; any may put.
@@ -44,6 +48,7 @@ type state struct {
 	idle    bool // read only: Diff
 
 	reading sync.Mutex // a transaction is for one goroutine at a time
+	looks   int        // into the file
 
 	mu      sync.Mutex
 	pending map[string][]byte // by bucket and key, see put; nil: removed
@@ -186,6 +191,9 @@ func (s *state) inFile(bucket []byte, key string, f func([]byte)) (found bool) {
 	}
 	s.reading.Lock()
 	defer s.reading.Unlock()
+	if s.looks++; s.looks%unmapAfter == 0 {
+		s.unmap(s.tx)
+	}
 	err := guarded(s.path, func() error {
 		b := s.tx.Bucket(bucket)
 		if b == nil {
@@ -315,10 +323,19 @@ func (s *state) flush(durable func() error) error {
 	if err == nil {
 		err = s.reread()
 	}
+	if err == nil {
+		s.unmap(s.tx)
+	}
 	s.mu.Lock()
 	s.older = nil
 	s.mu.Unlock()
 	return err
+}
+
+// unmap gives back the memory through which the file was looked at, which would come to be as large as the file. What is wanted
+// again is in the page cache.
+func (s *state) unmap(tx *bbolt.Tx) {
+	_, _, _ = unix.Syscall(unix.SYS_MADVISE, s.db.Info().Data, uintptr(tx.Size()), unix.MADV_DONTNEED) // advice needs no success
 }
 
 func (s *state) save() error {
@@ -337,7 +354,10 @@ func (s *state) save() error {
 				return err
 			}
 		}
-		for _, key := range sortedKeys(s.older) { // a bucket takes keys in any other order far more slowly
+		for i, key := range sortedKeys(s.older) { // a bucket takes keys in any other order far more slowly
+			if i%unmapAfter == 0 {
+				s.unmap(tx)
+			}
 			bucket := buckets[slices.IndexFunc(buckets, func(n []byte) bool { return strings.HasPrefix(key, string(n)) })]
 			b, k, v := tx.Bucket(bucket), []byte(key[len(bucket):]), s.older[key]
 			var err error
