@@ -133,7 +133,7 @@ func (h *Held) Go() error {
 // Drop gives it up: nothing was stopped, and nothing will be.
 func (h *Held) Drop() {
 	h.word.Close()
-	_ = <-h.done // how it ended does not matter
+	<-h.done // how it ended does not matter
 }
 
 // Writers names the programs that would still be at work on the mail after a Stop: they have a mailbox open for writing, or serve
