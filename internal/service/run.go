@@ -117,8 +117,9 @@ func Silence(ctx context.Context, h *hostcmd.Host, s *State, commands []Command,
 
 // Held is a stop that was prepared. Either Go or Drop ends it.
 type Held struct {
-	word *io.PipeWriter // read there before the first command
-	done chan error
+	word  *io.PipeWriter // read there before the first command
+	ended chan struct{}
+	err   error // once it has ended
 }
 
 // Go lets the commands run, and waits as Stop does.
@@ -127,13 +128,14 @@ func (h *Held) Go() error {
 		return err
 	}
 	h.word.Close()
-	return <-h.done
+	<-h.ended
+	return h.err
 }
 
 // Drop gives it up: nothing was stopped, and nothing will be.
 func (h *Held) Drop() {
 	h.word.Close()
-	<-h.done // how it ended does not matter
+	<-h.ended
 }
 
 // Writers names the programs that would still be at work on the mail after a Stop: they have a mailbox open for writing, or serve
@@ -164,14 +166,15 @@ func hold(ctx context.Context, h *hostcmd.Host, s *State, commands []Command, li
 		args = append(args, c.Line)
 	}
 	stdin, word := io.Pipe()
-	held := &Held{word, make(chan error, 1)}
+	held := &Held{word: word, ended: make(chan struct{})}
 	go func() {
 		out, err := h.Shell(ctx, stdin, stopScript, append(args, patterns...)...)
 		stdin.Close() // nobody reads it any more
 		if err == nil {
 			err = busyError(string(out), commands)
 		}
-		held.done <- err
+		held.err = err
+		close(held.ended)
 	}()
 	return held
 }
