@@ -115,11 +115,12 @@ func (p *pass) judgeLinked(it *item, v verdict) (verdict, error) {
 		r.wanted[i] = nil
 		return p.leave(it, v)
 	}
-	for _, path := range r.wanted[i] { // some of them may have gone, with a folder that was renamed
-		if p.stillLinked(path, it) {
-			v.op, v.from = OpLink, path
+	for paths := r.wanted[i]; len(paths) > 0; paths = paths[1:] {
+		if p.stillLinked(paths[0], it) {
+			v.op, v.from = OpLink, paths[0]
 			break
 		}
+		r.wanted[i] = paths[1:] // it went, perhaps with a folder that was renamed, and does not come back: no other name tries it again
 	}
 	return v, nil
 }

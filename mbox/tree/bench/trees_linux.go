@@ -39,10 +39,15 @@ func fresh(target string) error {
 
 func (b *bench) firstCopy() error {
 	src, target := b.path("src"), b.path("dst")
-	if err := b.maildirs(src, b.first, b.perFolder, func(i int) int { return messageSizes[i*7%20] }); err != nil {
+	size := func(i int) int { return messageSizes[i*7%20] }
+	if err := b.maildirs(src, b.first, b.perFolder, size); err != nil {
 		return err
 	}
 	if err := os.Mkdir(target, 0o700); err != nil {
+		return err
+	}
+	dovecot, err := b.doveadm(target, size)
+	if err != nil {
 		return err
 	}
 	runners := append(b.copiers(src, target, "--whole-file"), runner{name: "least calls",
@@ -50,6 +55,7 @@ func (b *bench) firstCopy() error {
 	for i := range runners {
 		runners[i].before = func() error { return fresh(target) }
 	}
+	runners = append(runners, dovecot)
 	results, err := b.race(target, nil, runners)
 	if err != nil {
 		return err
