@@ -240,4 +240,7 @@ func TestPasswdFilePaths(t *testing.T) {
 		"bert:{PLAIN}mail=maildir:~/no\n#carla:x:::::/x::userdb_mail=maildir:~/c\ndora:x:1:1:a:/home/dora:/bin/sh:mail=maildir:~/d\r\nemil:x:1:1::/e::userdb_mail=\n"
 	require.Equal(t, []Value{{Value: "%{home}/imap", At: "etc/users:1"}, {Value: "/srv/%{user}", At: "etc/users:1"}, {Value: "%{home}/d", At: "etc/users:4"}},
 		PasswdFilePaths("etc/users", []byte(src)))
+	src = "anna:x::::/::mail=maildir:/srv/anna/anna\n\nbert:x::::/::mail=maildir:/srv/bert/bert\ncarla:x::::/::mail=maildir:/srv/bert/carla\ndora:x::::/::mail=maildir:/v/dora\n"
+	require.Equal(t, []Value{{Value: "/srv/%{user}/%{user}", At: "etc/users:1"}, {Value: "/srv/bert/carla", At: "etc/users:4"}, {Value: "/v/dora", At: "etc/users:5"}},
+		PasswdFilePaths("etc/users", []byte(src)))
 }

@@ -81,15 +81,44 @@ func locationsIn(fields, at string) (all []location) {
 }
 
 // PasswdFilePaths lists the places of mail that the extra fields of a passwd-file name, the file of that driver of passdb and userdb:
-// user:password:uid:gid:gecos:home:shell:fields, blanks between these. name is for positions only; passwords are passed over.
+// user:password:uid:gid:gecos:home:shell:fields, blanks between these. Places of several users that differ by their names alone are
+// one, with %{user}. name is for positions only; passwords are passed over.
 func PasswdFilePaths(name string, src []byte) (paths []Value) {
+	type place struct {
+		Value
+		pattern string
+	}
+	var all []place
+	users := map[string]int{} // pattern -> how many places
 	n := 0
 	for line := range strings.Lines(string(src)) {
 		n++
-		if parts := strings.SplitN(strings.TrimRight(line, "\r\n"), ":", 8); len(parts) == 8 && !strings.HasPrefix(line, "#") {
-			for _, loc := range locationsIn(parts[7], fmt.Sprintf("%s:%d", name, n)) {
-				paths = loc.paths(paths)
+		parts := strings.SplitN(strings.TrimRight(line, "\r\n"), ":", 8)
+		if len(parts) < 8 || strings.HasPrefix(line, "#") {
+			continue
+		}
+		for _, loc := range locationsIn(parts[7], fmt.Sprintf("%s:%d", name, n)) {
+			for _, v := range loc.paths(nil) {
+				elems := strings.Split(v.Value, "/")
+				for i, e := range elems {
+					if e == parts[0] {
+						elems[i] = "%{user}"
+					}
+				}
+				pattern := strings.Join(elems, "/")
+				users[pattern]++
+				all = append(all, place{v, pattern})
 			}
+		}
+	}
+	seen := map[string]bool{}
+	for _, v := range all {
+		if users[v.pattern] > 1 {
+			v.Value.Value = v.pattern
+		}
+		if !seen[v.Value.Value] {
+			seen[v.Value.Value] = true
+			paths = append(paths, v.Value)
 		}
 	}
 	return paths

@@ -47,8 +47,12 @@ func (p *plan) judgePlaces(places []dovecotconf.Value) {
 	}
 }
 
-// copied tells whether a place lies, for each who moves, in the home or the inbox.
+// copied tells whether a place lies, for each who moves, in the home or the inbox; one without variables is somebody's, and lies in
+// what is copied of anybody.
 func (p *plan) copied(place string) bool {
+	if !strings.Contains(place, "%") {
+		return slices.ContainsFunc(p.trees, func(t userTree) bool { return strings.HasPrefix(place+"/", "/"+t.From+"/") })
+	}
 	for i := range p.Users {
 		u := &p.Users[i]
 		if !u.Moves() {

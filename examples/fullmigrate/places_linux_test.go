@@ -41,7 +41,7 @@ func TestPlanTellsOfOtherPlaces(t *testing.T) {
 		return "etc/dovecot.conf:" + string(rune('0'+(base+line)/10)) + string(rune('0'+(base+line)%10))
 	}
 	require.NoError(t, os.MkdirAll(filepath.Join(from, "etc/dovecot"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(from, "etc/dovecot/users"), []byte("# users\nanna:{PLAIN}secret:::::\ncarla:secret::::::userdb_mail=maildir:~/box\nsales@x:secret\nshop:secret::::/srv/shop::userdb_mail=mbox:/srv/shop/mail\n"), 0o600))
+	require.NoError(t, os.WriteFile(filepath.Join(from, "etc/dovecot/users"), []byte("# users\nanna:{PLAIN}secret:::::\ncarla:secret::::::userdb_mail=maildir:~/box\nbert:secret::::::userdb_mail=maildir:/home/bert/box\nsales@x:secret\nshop:secret::::/srv/shop::userdb_mail=mbox:/srv/shop/mail\n"), 0o600))
 	const elsewhere = "the old server keeps mail in a place that is neither a home nor /var/mail"
 	for config, want := range map[string][]string{
 		"mail_location = mbox:~/mail:INBOX=/var/mail/%u\n":                  nil,
@@ -54,8 +54,8 @@ func TestPlanTellsOfOtherPlaces(t *testing.T) {
 		"auth default {\n userdb sql {\n  args = /etc/sql.conf\n }\n}\n": {"USERDB | warn | /etc/sql.conf | " + at(2) +
 			" | the old server has users from sql, which is not read here: whoever has no account does not move, and where it says that mail is, is not known"},
 		"auth default {\n passdb passwd-file {\n  args = /etc/dovecot/users\n }\n userdb passwd-file {\n  args = /etc/dovecot/users\n }\n}\n": {
-			"USERDB | loss | /etc/dovecot/users | dovecot/users:4 | 2 users of the old server without an account: sales@x, shop",
-			"ELSEWHERE | loss | /srv/shop/mail | dovecot/users:5 | " + elsewhere},
+			"USERDB | loss | /etc/dovecot/users | dovecot/users:5 | 2 users of the old server without an account: sales@x, shop",
+			"ELSEWHERE | loss | /srv/shop/mail | dovecot/users:6 | " + elsewhere},
 	} {
 		got := planned(t, from, to, config)
 		require.ElementsMatch(t, want, got, config)
