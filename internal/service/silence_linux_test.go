@@ -14,12 +14,14 @@ import (
 	"github.com/mailmove/mailmove/internal/oracle"
 )
 
-// master is a main process of Dovecot that, once it is told to end, sleeps as that does until a file named end is there.
+// master is a main process of Dovecot that, once it is told to end, sleeps as that does until a file named end is there, and then
+// has something left to do.
 func (h *host) master() *exec.Cmd {
 	h.Helper()
 	c := exec.Command(oracle.Need(h.T, "perl"), "-e", `$| = 1; $0 = "dovecot"; $SIG{TERM} = sub { $told = 1 }; pipe R, W; print "up\n";
 until ($told) { my $r = ""; vec($r, fileno(R), 1) = 1; select $r, undef, undef, undef }
-sleep 1 until -e $ARGV[0];`, filepath.Join(h.dir, "end"))
+sleep 1 until -e $ARGV[0];
+select undef, undef, undef, 0.3;`, filepath.Join(h.dir, "end"))
 	out, err := c.StdoutPipe()
 	require.NoError(h, err)
 	require.NoError(h, c.Start())
