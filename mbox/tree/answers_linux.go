@@ -140,7 +140,8 @@ func (f *flight) put(ctx context.Context, q *request, p *parcel, as []attr, in *
 	if p.skipped != "" {
 		f.s.p.skip(q.it.path(), "dotlock", "copied under the kernel's locks alone: "+p.skipped)
 	}
-	body := &streamFile{st: q.it.st, in: in, as: as, f: f, q: q, helper: true, pieces: p.digest, body: p.body}
+	body := &f.body
+	*body = streamFile{st: q.it.st, in: in, as: as, f: f, q: q, helper: true, pieces: p.digest, body: p.body}
 	if body.pieces == "" && p.body != body.st.size+1 || p.body < 1 {
 		return in.fail(errors.New("a body that does not add up"))
 	}

@@ -88,8 +88,17 @@ func (s *remote) fetch(ctx context.Context, want []*request) (io.ReadCloser, err
 	if !s.plain {
 		return s.ask(ctx, encodeRequests(want), "fetch", s.top(), s.wait.String())
 	}
-	return s.start(ctx, sections(want), "fetch", fetchScript, s.top(), s.tarOptions(want))
+	in, archives := sections(want)
+	opt := s.tarOptions(want)
+	if archives <= fewArchives {
+		opt += " -b 128"
+	}
+	return s.start(ctx, in, "fetch", fetchScript, s.top(), opt)
 }
+
+// fewArchives may have records of 64 KiB, which ssh and sshd carry with less work than those of 10 KiB. Each ends with zeros up to a
+// whole record: with one archive for each of many users these would be more than the mail.
+const fewArchives = 32
 
 func (s *remote) tarOptions(want []*request) string {
 	opt := ""
@@ -116,24 +125,24 @@ type rights struct {
 // mail, with which everybody's could be read.
 const noGroup = 65534
 
-// sections says what is to be read with whose rights; see asOwner.
-func sections(want []*request) []byte {
+// sections says what is to be read with whose rights, in n parts; see asOwner.
+func sections(want []*request) (text []byte, n int) {
 	var b bytes.Buffer
-	for len(want) > 0 {
-		q, n := want[0], 1
+	for ; len(want) > 0; n++ {
+		q, these := want[0], 1
 		dir, _ := splitPath(q.path)
 		var list []string
-		for list = append(list, q.path); n < len(want) && want[n].rights == q.rights; n++ {
-			if up, _ := splitPath(want[n].path); q.in && up != dir {
+		for list = append(list, q.path); these < len(want) && want[these].rights == q.rights; these++ {
+			if up, _ := splitPath(want[these].path); q.in && up != dir {
 				break
 			}
-			list = append(list, want[n].path)
+			list = append(list, want[these].path)
 		}
 		quiet := ""
 		if q.quiet {
 			quiet = " quiet"
 		}
-		if want = want[n:]; q.in {
+		if want = want[these:]; q.in {
 			for i := range list {
 				_, list[i] = splitPath(list[i])
 			}
@@ -146,7 +155,7 @@ func sections(want []*request) []byte {
 		fmt.Fprintf(&b, "%d %d %d%s\n", q.uid, noGroup, len(text), quiet)
 		b.Write(text)
 	}
-	return b.Bytes()
+	return b.Bytes(), n
 }
 
 // look tells what is at some paths now; what is not there is missing from the answer. messages say why something may be missing
@@ -196,7 +205,8 @@ func (s *remote) sums(ctx context.Context, want []*request) (map[string][sha256.
 		want[i] = &c
 	}
 	for ; len(want) > 0; want = unread(want, all) {
-		out, err := s.start(ctx, sections(want), "sum", sumScript, s.top())
+		in, _ := sections(want)
+		out, err := s.start(ctx, in, "sum", sumScript, s.top())
 		if err != nil {
 			return nil, err
 		}

@@ -25,6 +25,7 @@ type courier struct {
 
 	mu    sync.Mutex
 	queue []request
+	spare [][]request // memory of batches that are done: a batch takes megabytes
 	bytes int64
 	open  int // pairs that were walked since the last batch was sent for
 
@@ -117,7 +118,8 @@ func (c *courier) want(d *dir, it *item, v *verdict, tries int) {
 		first, pl := c.s.p.links.claim(&it.st)
 		if !first {
 			q.done()
-			c.then(d, func(ok bool) { c.further(ok, d, it, v) })
+			own := *v
+			c.then(d, func(ok bool) { c.further(ok, d, it, &own) })
 			return
 		}
 		q.link = pl
@@ -201,6 +203,9 @@ func (r *pairRun) release() {
 func (c *courier) add(q request, bytes int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if n := len(c.queue); n == cap(c.queue) && n >= batchRequests/32 { // it will be many: not to be copied again and again
+		c.queue = slices.Grow(c.queue, batchRequests)
+	}
 	c.queue = append(c.queue, q)
 	c.bytes += bytes
 }
@@ -245,6 +250,9 @@ func (c *courier) launch() {
 	c.mu.Lock()
 	batch := c.queue
 	c.queue, c.bytes, c.open = nil, 0, 0
+	if n := len(c.spare) - 1; n >= 0 {
+		c.queue, c.spare = c.spare[n], c.spare[:n]
+	}
 	c.mu.Unlock()
 	c.batches <- struct{}{}
 	lanes := []int{<-c.lanes}
@@ -265,6 +273,10 @@ func (c *courier) launch() {
 			<-before
 		}
 		f.finish(err)
+		clear(batch)
+		c.mu.Lock()
+		c.spare = append(c.spare, batch[:0])
+		c.mu.Unlock()
 		<-c.batches
 		close(done)
 	}()

@@ -19,16 +19,20 @@ type flight struct {
 	*courier
 	batch  []request
 	worker int              // that receives it
-	at     map[string][]int // path -> places in batch
+	at     map[string][]int // path -> places in batch; tar answers by paths
 	held   hold
 	missed map[string]bool // late, once it is being settled
 	says   map[int]string  // what tar said of an object
+	body   streamFile      // that is being received
 	buf    []byte
 }
 
 func (c *courier) newFlight(batch []request, worker int) *flight {
-	f := &flight{courier: c, batch: batch, worker: worker, at: make(map[string][]int, len(batch)), missed: map[string]bool{}, says: map[int]string{},
-		buf: make([]byte, 256<<10)}
+	f := &flight{courier: c, batch: batch, worker: worker, missed: map[string]bool{}, says: map[int]string{}, buf: make([]byte, 256<<10)}
+	if !c.r.plain {
+		return f
+	}
+	f.at = make(map[string][]int, len(batch))
 	for i := range batch {
 		if batch[i].after == nil {
 			f.at[batch[i].path] = append(f.at[batch[i].path], i)
@@ -241,7 +245,8 @@ func (f *flight) take(ctx context.Context, i int, h *tar.Header, in *archives) e
 		}
 	} else {
 		st := q.it.st
-		err = f.s.copyOpen(ctx, f.worker, &streamFile{st: st, in: in, as: as, f: f, q: q}, &st, q.it, &q.v, f.buf)
+		f.body = streamFile{st: st, in: in, as: as, f: f, q: q}
+		err = f.s.copyOpen(ctx, f.worker, &f.body, &st, q.it, &q.v, f.buf)
 	}
 	if err != nil && !in.broken() {
 		q.state = failed

@@ -22,7 +22,7 @@ type verdict struct {
 	old     *entry // of an earlier pass
 	from    string // rename, link: the present name below the target root
 	fromDir *dir   // rename within a directory that is open
-	moved   stat   // what is to be renamed, as it is at the target
+	moved   *stat  // what is to be renamed, as it is at the target
 	blind   bool   // rename: nobody looked whether the new name is free; nothing known of says otherwise
 	gone    *vanished
 	refresh bool // unchanged, and now known to stand still

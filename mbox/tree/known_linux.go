@@ -54,9 +54,16 @@ var types = map[byte]uint32{'f': unix.S_IFREG, 'd': unix.S_IFDIR, 'l': unix.S_IF
 // parse reads the first word of an object's record.
 func (k *known) parse(kind byte, text string) (err error) {
 	typ, ok := types[kind]
-	f := strings.Fields(text)
-	if !ok || len(f) < 11 {
-		return fmt.Errorf("type %q with %d numbers", kind, len(f))
+	var f [11]string
+	n := 0
+	for w := range strings.FieldsSeq(text) {
+		if n < len(f) {
+			f[n] = w
+		}
+		n++
+	}
+	if !ok || n < len(f) {
+		return fmt.Errorf("type %q with %d numbers", kind, n)
 	}
 	num := func(i, base int) (n uint64) {
 		n, e := strconv.ParseUint(f[i], base, 64)
@@ -71,8 +78,10 @@ func (k *known) parse(kind byte, text string) (err error) {
 		*t, e = parseStamp(f[8+i])
 		err = errors.Join(err, e)
 	}
-	for _, w := range f[11:] {
-		err = errors.Join(err, k.word(w))
+	if n > len(f) {
+		for _, w := range strings.Fields(text)[len(f):] {
+			err = errors.Join(err, k.word(w))
+		}
 	}
 	return err
 }

@@ -44,9 +44,10 @@ type head struct {
 }
 
 type span struct {
-	off int64
-	n   int32 // bytes
-	not bool  // not listed: nothing changed there
+	off   int64
+	n     int32 // bytes
+	names int32
+	not   bool // not listed: nothing changed there
 }
 
 // known is one object of a manifest.
@@ -226,6 +227,7 @@ type builder struct {
 	stack []level
 	bare  map[string][]known // names in directories that were not listed themselves
 	bytes int64              // of those
+	buf   []byte             // of the directory that is written
 }
 
 // level is a directory of which not all names have come yet.
@@ -276,7 +278,7 @@ func (b *builder) object(where string, k known) error {
 			b.m.partial = append(b.m.partial, partial{where, k.st})
 		}
 		delete(b.m.bad, where)
-		b.stack = append(b.stack, level{path: where, not: k.not})
+		b.push(where, k.not)
 	}
 	return nil
 }
@@ -286,6 +288,13 @@ func below(where, dir string) bool {
 	return where != "." && (dir == "." || strings.HasPrefix(where, dir) && len(where) > len(dir) && where[len(dir)] == '/')
 }
 
+// push begins a directory, with the memory of the one before it that was as deep.
+func (b *builder) push(path string, not bool) {
+	n := len(b.stack)
+	b.stack = slices.Grow(b.stack, 1)[:n+1]
+	b.stack[n] = level{path: path, names: b.stack[n].names[:0], not: not}
+}
+
 // pop writes out the directory whose names have all come.
 func (b *builder) pop() error {
 	l := b.stack[len(b.stack)-1]
@@ -293,19 +302,22 @@ func (b *builder) pop() error {
 	if s, twice := b.m.at[l.path]; twice && len(l.names) == 0 && !l.not && !s.not {
 		return nil // a parent that was named for its own sake
 	}
-	return b.write(l)
+	err := b.write(l)
+	clear(l.names)
+	return err
 }
 
 func (b *builder) write(l level) error {
 	slices.SortFunc(l.names, func(a, b known) int { return strings.Compare(a.name, b.name) })
-	var buf []byte
+	buf := b.buf[:0]
 	for i := range l.names {
 		buf = l.names[i].encode(buf)
 	}
+	b.buf = buf
 	if len(buf) > 1<<30 {
 		return fmt.Errorf("manifest: %q has too many names", l.path)
 	}
-	b.m.at[l.path] = span{b.at, int32(len(buf)), l.not}
+	b.m.at[l.path] = span{b.at, int32(len(buf)), int32(len(l.names)), l.not}
 	n, err := b.out.Write(buf)
 	b.at += int64(n)
 	return err
@@ -348,7 +360,7 @@ func (m *manifest) read(dir string) ([]known, error) {
 	if _, err := m.file.ReadAt(buf, s.off); err != nil {
 		return nil, err
 	}
-	var all []known
+	all := make([]known, 0, s.names)
 	for len(buf) > 0 {
 		var k known
 		if buf = k.decode(buf); buf == nil {

@@ -92,7 +92,7 @@ func (p *pass) judgeMoved(v verdict, g *vanished, from *dir) (verdict, error) {
 	if t.locked() {
 		return v, nil
 	}
-	v.op, v.from, v.fromDir, v.moved, v.gone, v.old = OpRename, g.path(), from, t, g, g.entry
+	v.op, v.from, v.fromDir, v.moved, v.gone, v.old = OpRename, g.path(), from, &t, g, g.entry
 	return v, nil
 }
 

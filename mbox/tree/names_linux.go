@@ -47,7 +47,7 @@ func (s *syncer) renameFrom(it *item, v *verdict) error {
 }
 
 func (s *syncer) renameIn(it *item, v *verdict, dir int) error {
-	g, t := v.gone, v.moved
+	g, t := v.gone, *v.moved
 	if s.courier != nil { // it was long ago
 		var err error
 		if t, err = statAt(dir, g.name); err != nil {

@@ -171,10 +171,17 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 		}
 		s.p.failIn(it.d, it.path(), "set metadata", err)
 	}
-	c := &made{src: *st, dst: stat{mode: unix.S_IFREG, size: st.size, mtime: w.mtime}, bytes: n}
+	c := made{src: *st, dst: stat{mode: unix.S_IFREG, size: st.size, mtime: w.mtime}, bytes: n}
 	_, c.flags = flagsIn(attrs)
 	if h := holdOf(it, in); h != nil {
-		h.add(it, func(publish bool) { s.follow(publish, at, it, v, c) })
+		if at.hidden && c.flags == 0 && st.nlink == 1 { // it has its name, which nobody else sees: there is nothing to be done to it any more
+			if c.dst, err = statFd(out); err != nil {
+				return false, err
+			}
+			c.final = true
+		}
+		kept, own := c, *v
+		h.add(it, func(publish bool) { s.follow(publish, at, it, &own, &kept) })
 		return steady, nil
 	}
 	if !at.hidden {
@@ -182,7 +189,7 @@ func (s *syncer) copyOnce(ctx context.Context, in file, st *stat, at spot, it *i
 			return false, err
 		}
 	}
-	return steady, s.published(it, v, c, out)
+	return steady, s.published(it, v, &c, out)
 }
 
 // holdOf tells who publishes a copy later; nil: nobody, it is published at once.
@@ -196,12 +203,19 @@ func holdOf(it *item, in file) *hold {
 // made is a copy that is ready for its name.
 type made struct {
 	src, dst stat
+	final    bool // dst is how it stays
 	flags    uint32
 	bytes    int64 // taken from the source
 }
 
 // follow publishes a copy that was held back, or throws it away.
 func (s *syncer) follow(publish bool, at spot, it *item, v *verdict, c *made) {
+	if publish && c.final {
+		if err := s.published(it, v, c, -1); err != nil {
+			s.failed(it, "copy", err)
+		}
+		return
+	}
 	if publish {
 		out, err := openFile(at.dir, at.name)
 		if err == nil {
@@ -256,6 +270,7 @@ func (s *syncer) publish(it *item, v *verdict, dir int, tmp string, st *stat) er
 	return unix.Renameat(dir, tmp, d.dst, it.to)
 }
 
+// published counts and records a copy that has its place; out is open for reading, or -1 when nothing is to be found out.
 func (s *syncer) published(it *item, v *verdict, c *made, out int) error {
 	if c.flags != 0 {
 		if err := s.p.applyFlags(out, c.flags); err != nil {
@@ -264,14 +279,18 @@ func (s *syncer) published(it *item, v *verdict, c *made, out int) error {
 	}
 	s.p.links.settle(&c.src, it.path())
 	s.p.count(v.op, it.path(), tally(v.op, c.bytes))
+	s.copied(c.bytes)
 	if !s.p.state.saved() {
 		return nil
 	}
-	t, err := statFd(out)
-	if err == nil {
-		s.record(it, v, &c.src, &t, false)
+	if !c.final {
+		var err error
+		if c.dst, err = statFd(out); err != nil {
+			return err
+		}
 	}
-	return err
+	s.record(it, v, &c.src, &c.dst, false)
+	return nil
 }
 
 // special makes a symbolic link, a FIFO or a device node.

@@ -24,6 +24,7 @@ type syncer struct {
 	workers int
 	parents []parent
 	wrote   atomic.Bool
+	drain   drain
 	mu      sync.Mutex
 	links   map[string][]string // directory -> names of files that got further names
 	devs    map[uint64]int      // device of the target -> a descriptor on it, for syncfs
@@ -84,6 +85,7 @@ func Sync(ctx context.Context, src Source, dst string, opt *Options) (*Report, e
 	s.endParents()
 	s.checkQuotas()
 	err = errors.Join(err, s.end(err == nil && p.state.broken == nil))
+	s.drain.all.Wait()
 	for _, fd := range s.devs {
 		closeFd(fd)
 	}
@@ -104,22 +106,6 @@ func (s *syncer) end(complete bool) error {
 		}
 	}
 	return s.durable()
-}
-
-// durable has every file system of the target written out that this pass wrote to.
-func (s *syncer) durable() error {
-	if !s.wrote.Swap(false) {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, fd := range s.devs {
-		if err := unix.Syncfs(fd); err != nil {
-			s.wrote.Store(true)
-			return pathErr("syncfs", ".", err)
-		}
-	}
-	return nil
 }
 
 func (s *syncer) noteDev(d *dir, st *stat) {
