@@ -30,13 +30,12 @@ func median(s []float64) float64 {
 
 // add makes the rows of a race; of is the bytes that each program worked through, 0 when that says nothing.
 func (b *bench) add(race string, of float64, runners []runner, results map[string]*result) {
-	ours := median(results[us].seconds)
 	for _, r := range runners {
 		res := results[r.name]
 		line := row{race: race, who: r.name, absent: res.absent, of: of, rss: res.rss, moved: res.bytes}
 		if !res.absent {
 			line.median, line.lo, line.hi = median(res.seconds), slices.Min(res.seconds), slices.Max(res.seconds)
-			line.ratio = line.median / ours
+			line.ratio = against(res, results[us])
 		}
 		b.rows = append(b.rows, line)
 	}
@@ -60,12 +59,22 @@ func (b *bench) fasterThan(race, who string, results map[string]*result, peer st
 		b.target(race, want, peer+" is absent", false)
 		return
 	}
-	ratio := median(res.seconds) / median(results[who].seconds)
+	ratio := against(res, results[who])
 	b.target(race, want, fmt.Sprintf("%.2fx", ratio), ratio >= times)
 }
 
+// against is the median of how many times as long one took in a round as the other: a machine that is slower in one round is so for
+// both.
+func against(res, other *result) float64 {
+	ratios := make([]float64, len(res.seconds))
+	for i := range ratios {
+		ratios[i] = res.seconds[i] / other.seconds[i]
+	}
+	return median(ratios)
+}
+
 func (b *bench) print() {
-	fmt.Fprintf(b.out, "%s, %s/%s, %d processors, %d rounds; seconds are medians (least to most), one syncfs included\n",
+	fmt.Fprintf(b.out, "%s, %s/%s, %d processors, %d rounds; seconds are medians (least to most), one syncfs included; ratios are medians of those in a round\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), b.rounds)
 	if b.meaninglessTimes {
 		fmt.Fprintln(b.out, "quick: the corpora are too small for the times and the verdicts to mean anything")
