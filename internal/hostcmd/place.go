@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
+	"time"
 )
 
 // Placed is a program of this host that stands on another one for a while.
@@ -18,6 +19,7 @@ type Placed struct {
 	Path  string // there
 	stdin io.Closer
 	out   io.ReadCloser
+	kill  context.CancelFunc // of the script that keeps it there
 }
 
 // machines are the names that uname -m gives to what a Go program is built for.
@@ -56,6 +58,9 @@ exit $rc`
 // a buffer that it makes anew for each packet, which took longer than the program itself.
 const placePiece = 512 << 10
 
+// grace is how long a script that was told to stop may take to clean up: a trial run may hang.
+const grace = 3 * time.Second
+
 // Place copies the executable file exe to a private directory of the other host and makes sure that it runs there with the
 // arguments try. It is removed by Remove, and by itself when the connection ends. The error says why it cannot be there:
 // another kind of machine, no directory for programs, too old a kernel.
@@ -70,7 +75,8 @@ func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, er
 		return nil, err
 	}
 	in, hold := io.Pipe()
-	p := &Placed{stdin: hold}
+	run, kill := context.WithCancel(context.WithoutCancel(ctx))
+	p := &Placed{stdin: hold, kill: kill}
 	wanted := make(chan struct{}, info.Size()/placePiece+3)
 	defer close(wanted)
 	go func() {
@@ -85,11 +91,15 @@ func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, er
 		}
 	}()
 	args := append([]string{"-c", placeScript, "sh", fmt.Sprint(info.Size()), fmt.Sprint(placePiece)}, try...)
-	if p.out, err = h.Start(context.WithoutCancel(ctx), in, "sh", args...); err != nil {
+	if p.out, err = h.Start(run, in, "sh", args...); err != nil {
+		kill()
 		in.Close()
 		return nil, err
 	}
-	stop := context.AfterFunc(ctx, func() { in.CloseWithError(ctx.Err()) })
+	stop := context.AfterFunc(ctx, func() {
+		in.CloseWithError(ctx.Err())
+		time.AfterFunc(grace, kill)
+	})
 	defer stop()
 	r := bufio.NewReader(io.LimitReader(p.out, int64(cap(wanted)+4096)))
 	line, err := r.ReadString('\n')
@@ -117,6 +127,7 @@ func (h Host) Place(ctx context.Context, exe string, try ...string) (*Placed, er
 
 // Remove removes the program there and waits until it is gone.
 func (p *Placed) Remove() error {
+	defer p.kill()
 	p.stdin.Close()
 	_, err := io.Copy(io.Discard, p.out)
 	return errors.Join(err, p.out.Close())

@@ -1,10 +1,12 @@
 package hostcmd
 
 import (
+	"context"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -41,4 +43,20 @@ func TestPlaceWithoutSpace(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, "/var/tmp", filepath.Dir(filepath.Dir(p.Path)))
 	require.NoError(t, p.Remove())
+}
+
+// TestPlaceHangs: whoever gives up while the program's trial run hangs there waits no longer than for the cleaning up.
+func TestPlaceHangs(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	sleep, err := exec.LookPath("sleep")
+	require.NoError(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(500*time.Millisecond, cancel)
+	start := time.Now()
+	_, err = Host{}.Place(ctx, sleep, "600")
+	require.ErrorIs(t, err, context.Canceled)
+	require.Less(t, time.Since(start), grace+patience+10*time.Second)
+	trial, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "mailmove-*", "mailmove"))
+	require.NoError(t, err)
+	require.Len(t, trial, 1, "the trial run had begun")
 }

@@ -89,16 +89,21 @@ func (s *remote) fetch(ctx context.Context, want []*request) (io.ReadCloser, err
 		return s.ask(ctx, encodeRequests(want), "fetch", s.top(), s.wait.String())
 	}
 	in, archives := sections(want)
-	opt := s.tarOptions(want)
-	if archives <= fewArchives {
+	opt, size := s.tarOptions(want), int64(0)
+	for _, q := range want {
+		if q.it != nil {
+			size += q.it.st.size
+		}
+	}
+	if size >= int64(archives)*largeArchive {
 		opt += " -b 128"
 	}
 	return s.start(ctx, in, "fetch", fetchScript, s.top(), opt)
 }
 
-// fewArchives may have records of 64 KiB, which ssh and sshd carry with less work than those of 10 KiB. Each ends with zeros up to a
-// whole record: with one archive for each of many users these would be more than the mail.
-const fewArchives = 32
+// largeArchive has records of 64 KiB, which ssh and sshd carry with less work than those of 10 KiB. An archive ends with zeros up to a
+// whole record: with a small one for each of many users these would be more than the mail.
+const largeArchive = 4 << 20
 
 func (s *remote) tarOptions(want []*request) string {
 	opt := ""

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 	}
 	if args := os.Getenv(killEnv); args != "" {
 		f := strings.Split(args, "\n")
-		flushAt = 4 << 10 // save often, also in the middle of directories
+		flushAt, drainAt = 4<<10, 16<<10 // save often, also in the middle of directories
 		rep, err := Sync(context.Background(), From(f[0]), f[1], &Options{State: f[2], Delete: true})
 		fmt.Println(err, rep.Problems)
 		os.Exit(0)

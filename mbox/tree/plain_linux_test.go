@@ -336,3 +336,28 @@ func FuzzArchives(f *testing.F) {
 		}
 	})
 }
+
+// Large records are for large archives: the zeros behind small ones would be what comes through the line last of all.
+func TestPlainRecordsFitTheirArchives(t *testing.T) {
+	for size, want := range map[int]bool{1000: false, largeArchive - 1: false, largeArchive: true} {
+		src, dst := t.TempDir(), t.TempDir()
+		write(t, filepath.Join(src, "box"), strings.Repeat("x", size))
+		b := &between{}
+		r := b.remote(src)
+		start, large := r.Start, false
+		r.Start = func(ctx context.Context, stdin io.Reader, script string, args ...string) (io.ReadCloser, error) {
+			if script == fetchScript {
+				large = strings.HasSuffix(args[len(args)-1], " -b 128")
+			}
+			return start(ctx, stdin, script, args...)
+		}
+		plainPass(t, r, dst, nil)
+		got, err := os.ReadFile(filepath.Join(dst, "box"))
+		require.NoError(t, err)
+		require.Len(t, got, size)
+		require.Equal(t, want, large, "%d bytes", size)
+		if !want {
+			require.Less(t, b.sent[fetchScript], size+4*10<<10)
+		}
+	}
+}
