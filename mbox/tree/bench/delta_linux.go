@@ -56,7 +56,7 @@ func (b *bench) deltaPass() error {
 
 // farDelta does the same through ssh.
 func (b *bench) farDelta() error {
-	dest, stop, err := b.sshd()
+	dest, stop, err := b.sshd(nil)
 	if err != nil {
 		return err
 	}

@@ -16,7 +16,7 @@ import (
 // farLastPass races the last pass of a cutover: a moment ago all was copied, a handful of messages changed since, and the program
 // on the other host and the connection are there.
 func (b *bench) farLastPass() error {
-	dest, stop, err := b.sshd()
+	dest, stop, err := b.sshd(nil)
 	if err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ var races = []struct {
 	{"scan", (*bench).scanSpeed},
 	{"growth", (*bench).growthOfCost},
 	{"sshfirst", (*bench).farFirstCopy},
+	{"sshapart", (*bench).farFirstCopyApart},
 	{"sshnochange", (*bench).farNoChange},
 	{"sshlast", (*bench).farLastPass},
 	{"sshdelta", (*bench).farDelta},
@@ -86,7 +87,7 @@ func run(ctx context.Context, args []string, out io.Writer) (err error) {
 	dir := flags.String("dir", "", "`directory` for the corpora; default is that of temporary files")
 	small := flags.Bool("quick", false, "small corpora, one round: shows that all works")
 	rounds := flags.Int("rounds", 0, "how often the programs of a row take turns; 0: 5, or 1 with -quick")
-	only := flags.String("only", "", "comma separated `rows`: first, nochange, markread, delta, scan, growth, sshfirst, sshnochange, sshlast, sshdelta")
+	only := flags.String("only", "", "comma separated `rows`: first, nochange, markread, delta, scan, growth, sshfirst, sshapart, sshnochange, sshlast, sshdelta")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -21,6 +22,7 @@ type runner struct {
 	name   string
 	needs  string // program that must be there
 	argv   []string
+	on     []int                       // processors; nil: all
 	do     func() error                // instead of a program, in this one
 	before func() error                // before each run, not measured
 	bytes  func(stdout []byte) float64 // message bytes that it moved; nil: not known
@@ -91,7 +93,11 @@ func (b *bench) once(target string, r runner, res *result) error {
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	start := time.Now()
-	if err := cmd.Run(); err != nil {
+	err := startOn(r.on, cmd)
+	if err == nil {
+		err = cmd.Wait()
+	}
+	if err != nil {
 		return errors.Join(b.ctx.Err(), fmt.Errorf("%w: %s", err, tail(stderr.String()+stdout.String())))
 	}
 	if err := syncfs(target); err != nil {
@@ -103,6 +109,26 @@ func (b *bench) once(target string, r runner, res *result) error {
 		res.bytes = r.bytes(stdout.Bytes())
 	}
 	return nil
+}
+
+// startOn starts a program on some processors, which those that it starts inherit; nil: on all.
+func startOn(processors []int, cmd *exec.Cmd) error {
+	if processors == nil {
+		return cmd.Start()
+	}
+	runtime.LockOSThread() // a child inherits from the thread that makes it
+	defer runtime.UnlockOSThread()
+	var before, set unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &before); err != nil {
+		return err
+	}
+	for _, n := range processors {
+		set.Set(n)
+	}
+	if err := unix.SchedSetaffinity(0, &set); err != nil {
+		return err
+	}
+	return errors.Join(cmd.Start(), unix.SchedSetaffinity(0, &before))
 }
 
 // tail is the last line of what a program said, or the end of a long one.

@@ -8,11 +8,12 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
+	"runtime"
 )
 
-// sshd starts one on loopback with keys of its own, and puts an ssh that leads to it before the others in PATH. HOME is an empty
-// directory there: what the login shell of this machine does first is not what is measured.
-func (b *bench) sshd() (dest string, stop func(), err error) {
+// sshd starts one on loopback with keys of its own, on some processors or nil for all, and puts an ssh that leads to it before the
+// others in PATH. HOME is an empty directory there: what the login shell of this machine does first is not what is measured.
+func (b *bench) sshd(on []int) (dest string, stop func(), err error) {
 	program, err := exec.LookPath("sshd")
 	if err != nil {
 		if program, err = exec.LookPath("/usr/sbin/sshd"); err != nil {
@@ -50,7 +51,7 @@ func (b *bench) sshd() (dest string, stop func(), err error) {
 		return "", nil, err
 	}
 	cmd := exec.CommandContext(b.ctx, program, "-D", "-e", "-f", in("sshd_config"))
-	if err := cmd.Start(); err != nil {
+	if err := startOn(on, cmd); err != nil {
 		return "", nil, err
 	}
 	path := os.Getenv("PATH")
@@ -93,9 +94,20 @@ func (b *bench) farCopiers(dest, src, target string) []runner {
 	}
 }
 
-// farFirstCopy races the first copy through ssh.
-func (b *bench) farFirstCopy() error {
-	dest, stop, err := b.sshd()
+// farFirstCopy races the first copy through ssh, with both hosts' programs on all processors.
+func (b *bench) farFirstCopy() error { return b.farFirst("ssh: first copy", nil, nil) }
+
+// farFirstCopyApart gives each host one processor: two machines share none.
+func (b *bench) farFirstCopyApart() error {
+	if runtime.NumCPU() < 2 {
+		return nil
+	}
+	return b.farFirst("ssh: first copy, a processor each", []int{0}, []int{1})
+}
+
+// farFirst has the old host's programs, and those of the new one, on some processors; nil for all.
+func (b *bench) farFirst(name string, old, here []int) error {
+	dest, stop, err := b.sshd(old)
 	if err != nil {
 		return err
 	}
@@ -106,7 +118,7 @@ func (b *bench) farFirstCopy() error {
 	}
 	runners := b.farCopiers(dest, src, target)
 	for i := range runners {
-		runners[i].before = func() error { return fresh(target) }
+		runners[i].before, runners[i].on = func() error { return fresh(target) }, here
 	}
 	if err := fresh(target); err != nil {
 		return err
@@ -115,7 +127,7 @@ func (b *bench) farFirstCopy() error {
 	if err != nil {
 		return err
 	}
-	name := fmt.Sprintf("ssh: first copy, %d files", b.first)
+	name = fmt.Sprintf("%s, %d files", name, b.first)
 	b.add(name, 0, runners, results)
 	b.faster(name, results, rsyncSSH, 1.4)
 	b.fasterThan(name, usPlain, results, rsyncSSH, 1.4)
@@ -137,7 +149,7 @@ func (b *bench) copied(src, target string, whose ...string) error {
 
 // farNoChange races a pass without a change through ssh.
 func (b *bench) farNoChange() error {
-	dest, stop, err := b.sshd()
+	dest, stop, err := b.sshd(nil)
 	if err != nil {
 		return err
 	}
