@@ -50,11 +50,26 @@ func TestPlaceHangs(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	sleep, err := exec.LookPath("sleep")
 	require.NoError(t, err)
+	whole, err := os.Stat(sleep)
+	require.NoError(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
-	time.AfterFunc(500*time.Millisecond, cancel)
-	start := time.Now()
+	var start time.Time
+	go func() {
+		defer cancel()
+		for range 3000 {
+			there, _ := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "mailmove-*", "mailmove"))
+			if len(there) == 1 {
+				if info, err := os.Stat(there[0]); err == nil && info.Size() == whole.Size() {
+					break // what comes next is its trial run, and nothing but that can hang
+				}
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		start = time.Now()
+	}()
 	_, err = Host{}.Place(ctx, sleep, "600")
 	require.ErrorIs(t, err, context.Canceled)
+	<-ctx.Done()
 	require.Less(t, time.Since(start), grace+patience+10*time.Second)
 	trial, err := filepath.Glob(filepath.Join(os.Getenv("TMPDIR"), "mailmove-*", "mailmove"))
 	require.NoError(t, err)

@@ -30,8 +30,8 @@ func (s *syncer) copied(n int64) {
 	d.all.Go(func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		if err := s.syncAll(); err != nil {
-			d.err = err
+		if d.err == nil {
+			d.err = s.syncAll()
 		}
 		d.busy.Store(false)
 	})
@@ -53,20 +53,14 @@ func (s *syncer) syncAll() error {
 	return nil
 }
 
-// durable has every file system of the target written out that this pass wrote to.
+// durable has every file system of the target written out that this pass wrote to. What could not be written out once is lost to this
+// pass, whatever a later call says.
 func (s *syncer) durable() error {
-	if !s.wrote.Swap(false) {
-		return nil
-	}
 	d := &s.drain
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	err := s.syncAll()
-	if err == nil {
-		err = d.err
+	if s.wrote.Swap(false) && d.err == nil {
+		d.err = s.syncAll()
 	}
-	if err != nil {
-		s.wrote.Store(true)
-	}
-	return err
+	return d.err
 }

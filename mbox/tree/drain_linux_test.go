@@ -13,8 +13,7 @@ func TestDrainKeepsItsError(t *testing.T) {
 	require.NoError(t, err)
 	defer closeFd(dir)
 	s := &syncer{devs: map[uint64]int{1: -1}} // no descriptor
-	s.wrote.Store(true)
-	s.copied(drainAt)
+	s.copied(drainAt)                         // and nothing is written after it
 	s.drain.all.Wait()
 	s.devs[1] = dir
 	require.ErrorIs(t, s.durable(), unix.EBADF)
