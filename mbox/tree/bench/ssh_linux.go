@@ -8,7 +8,8 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
+
+	"golang.org/x/sys/unix"
 )
 
 // sshd starts one on loopback with keys of its own, on some processors or nil for all, and puts an ssh that leads to it before the
@@ -99,10 +100,17 @@ func (b *bench) farFirstCopy() error { return b.farFirst("ssh: first copy", nil,
 
 // farFirstCopyApart gives each host one processor: two machines share none.
 func (b *bench) farFirstCopyApart() error {
-	if runtime.NumCPU() < 2 {
-		return nil
+	var may unix.CPUSet
+	if err := unix.SchedGetaffinity(0, &may); err != nil || may.Count() < 2 {
+		return err
 	}
-	return b.farFirst("ssh: first copy, a processor each", []int{0}, []int{1})
+	var two []int
+	for n := 0; len(two) < 2; n++ {
+		if may.IsSet(n) {
+			two = append(two, n)
+		}
+	}
+	return b.farFirst("ssh: first copy, a processor each", two[:1], two[1:])
 }
 
 // farFirst has the old host's programs, and those of the new one, on some processors; nil for all.
